@@ -1,0 +1,43 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// The memory of one plan on one device, and the means to bind its kernels there. Small on purpose: what an operation
+/// computes lives with the operation. Not thread safe; one training uses one backend.
+/// </summary>
+internal abstract class Backend : IDisposable
+{
+    protected Backend(Precision precision) => Precision = precision;
+
+    /// <summary>What <see cref="ElementType.Working"/> means here.</summary>
+    public Precision Precision { get; }
+
+    /// <summary>The device, in words: "CPU, 2 threads, AVX-512".</summary>
+    public abstract string Device { get; }
+
+    /// <summary>Bytes of one element.</summary>
+    public int SizeOf(ElementType element) => element == ElementType.Working && Precision == Precision.Mixed ? 2 : 4;
+
+    /// <summary>One zeroed arena for each region. Called once, before anything is bound.</summary>
+    /// <param name="bytes">Bytes of the arena of each <see cref="Region"/>.</param>
+    public abstract void Allocate(IReadOnlyDictionary<Region, long> bytes);
+
+    /// <summary>Chooses, compiles and binds a kernel. The action runs it, in the order of the calls, without waiting for it.</summary>
+    public abstract Action Bind(Kernel kernel);
+
+    /// <summary>Copies floats into a tensor, rounding to its storage. Safe against what earlier steps still read.</summary>
+    public abstract void Upload(Tensor tensor, ReadOnlySpan<float> values);
+
+    /// <summary>Copies integers into an <see cref="ElementType.Int32"/> tensor.</summary>
+    public abstract void Upload(Tensor tensor, ReadOnlySpan<int> values);
+
+    /// <summary>Waits for all earlier steps and copies a tensor out as floats.</summary>
+    public abstract void Download(Tensor tensor, Span<float> values);
+
+    /// <summary>Waits for all earlier steps and copies an <see cref="ElementType.Int32"/> tensor out.</summary>
+    public abstract void Download(Tensor tensor, Span<int> values);
+
+    /// <summary>Waits until every step issued so far is done.</summary>
+    public abstract void Synchronize();
+
+    public abstract void Dispose();
+}

@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// SIMD on the machine's own cores. Steps run at once, on the calling thread and the pool's workers, so there is
+/// nothing to wait for. A run's bits do not depend on the number of threads.
+/// </summary>
+internal sealed unsafe partial class CpuBackend : Backend
+{
+    private readonly Dictionary<Region, nint> _arenas = [];
+
+    /// <param name="precision">The working storage.</param>
+    /// <param name="threads">Threads to use, the caller's included; 0 for one per core.</param>
+    public CpuBackend(Precision precision, int threads = 0) : base(precision) =>
+        Threads = threads == 0 ? Environment.ProcessorCount : threads;
+
+    public int Threads { get; }
+
+    public override string Device =>
+        $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors";
+
+    public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
+    {
+        foreach (var (region, size) in bytes)
+        {
+            // 256-byte alignment as the planner assumes; 64 bytes more, so that a last vector may read past the end.
+            var arena = NativeMemory.AlignedAlloc(checked((nuint)size + 64), 256);
+            NativeMemory.Clear(arena, (nuint)size + 64);
+            _arenas.Add(region, (nint)arena);
+        }
+    }
+
+    /// <summary>The first element of a tensor. Valid until the backend is disposed.</summary>
+    public T* Pointer<T>(Tensor tensor) where T : unmanaged
+    {
+        if (sizeof(T) != SizeOf(tensor.Element))
+            throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {sizeof(T)}.");
+        return (T*)(_arenas[tensor.Region] + tensor.ArenaOffset) + tensor.Start;
+    }
+
+    public override Action Bind(Kernel kernel) => Precision == Precision.Mixed
+        ? kernel.BindCpu<Half, CpuHalfStorage>(this)
+        : kernel.BindCpu<float, CpuSingleStorage>(this);
+
+    /// <summary>
+    /// An action that runs <paramref name="body"/> over [0, count) in parts whose borders are multiples of
+    /// <paramref name="grain"/>, on as many threads as pay. Where a border lies may depend on the threads: what must be the
+    /// same for any number of them (a reduction) makes its parts itself and passes them as the items, grain 1.
+    /// </summary>
+    /// <param name="body">Called with the first item and the one after the last.</param>
+    public Action For(long count, long grain, Action<long, long> body)
+    {
+        long blocks = (count + grain - 1) / grain;
+        int parts = (int)Math.Min(blocks, Threads);
+        if (parts <= 1) return () => body(0, count);
+        long each = (blocks + parts - 1) / parts * grain;
+        Action<int> part = i => { if (i * each < count) body(i * each, Math.Min(count, (i + 1) * each)); };
+        return () => WorkerPool.Shared.Run(parts, part);
+    }
+
+    public override void Upload(Tensor tensor, ReadOnlySpan<float> values)
+    {
+        Expect(tensor, values.Length);
+        fixed (float* from = values)
+        {
+            if (tensor.Element == ElementType.Working && Precision == Precision.Mixed) CpuHalfStorage.Store(from, Pointer<Half>(tensor), values.Length);
+            else CpuSingleStorage.Store(from, Pointer<float>(tensor), values.Length);
+        }
+    }
+
+    public override void Upload(Tensor tensor, ReadOnlySpan<int> values)
+    {
+        Expect(tensor, values.Length);
+        values.CopyTo(new Span<int>(Pointer<int>(tensor), values.Length));
+    }
+
+    public override void Download(Tensor tensor, Span<float> values)
+    {
+        Expect(tensor, values.Length);
+        fixed (float* to = values)
+        {
+            if (tensor.Element == ElementType.Working && Precision == Precision.Mixed) CpuHalfStorage.Load(Pointer<Half>(tensor), to, values.Length);
+            else CpuSingleStorage.Load(Pointer<float>(tensor), to, values.Length);
+        }
+    }
+
+    public override void Download(Tensor tensor, Span<int> values)
+    {
+        Expect(tensor, values.Length);
+        new Span<int>(Pointer<int>(tensor), values.Length).CopyTo(values);
+    }
+
+    public override void Synchronize() { } // steps run when called
+
+    public override void Dispose()
+    {
+        foreach (nint arena in _arenas.Values) NativeMemory.AlignedFree((void*)arena);
+        _arenas.Clear();
+    }
+
+    private static void Expect(Tensor tensor, int length)
+    {
+        if (tensor.Length != length) throw new ArgumentException($"{tensor} has {tensor.Length} elements; the host's buffer has {length}.");
+    }
+}

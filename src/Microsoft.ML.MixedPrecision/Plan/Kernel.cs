@@ -1,0 +1,28 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// One step of a plan before it meets a device: what it reads, what it writes, and how each kind of backend binds it.
+/// A backend calls its Bind once, when the plan is built; the action it gets back runs every step and must allocate
+/// nothing, dispatch nothing and wait for nothing. Both bindings are abstract: a kernel that lacks one does not compile.
+/// </summary>
+internal abstract class Kernel
+{
+    /// <summary>What it computes, as it appears in the plan's print: "Relu.Forward".</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Every tensor it reads. The memory planner keeps these alive up to this step.</summary>
+    public abstract IReadOnlyList<Tensor> Reads { get; }
+
+    /// <summary>Every tensor it writes, wholly or in part; a tensor written in place is in both lists.</summary>
+    public abstract IReadOnlyList<Tensor> Writes { get; }
+
+    /// <summary>The step on the CPU, with <typeparamref name="T"/> as the working storage.</summary>
+    public abstract Action BindCpu<T, TStorage>(CpuBackend cpu)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>;
+
+    /// <summary>The step as an ILGPU launch, with <typeparamref name="T"/> as the working storage.</summary>
+    public abstract Action BindGpu<T, TStorage>(IlgpuBackend gpu)
+        where T : unmanaged
+        where TStorage : struct, IStorage<T>;
+}

@@ -1,0 +1,80 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>What happens to a finished FP32 sum before it is rounded to storage.</summary>
+internal enum Epilogue
+{
+    None,
+
+    /// <summary>Adds one bias per column.</summary>
+    Bias,
+}
+
+/// <summary>A matrix of working storage seen through some rule: an operand of a <see cref="MatrixProduct"/>.</summary>
+/// <param name="Source">The tensor that holds the elements.</param>
+/// <param name="Rows">Rows of the view.</param>
+/// <param name="Columns">Columns of the view.</param>
+internal abstract record MatrixOperand(Tensor Source, int Rows, int Columns);
+
+/// <summary>
+/// Rows of a row-major matrix: element (r, c) lies at Start + r * Pitch + c, or at Start + c * Pitch + r where <paramref name="Transposed"/>.
+/// </summary>
+/// <param name="Start">First element, counted from the start of <paramref name="Source"/>.</param>
+/// <param name="Pitch">Elements from one stored row to the next.</param>
+internal sealed record DenseOperand(Tensor Source, int Rows, int Columns, long Start, int Pitch, bool Transposed)
+    : MatrixOperand(Source, Rows, Columns);
+
+/// <summary>
+/// im2col of an NHWC image, never written down: row = output pixel (n, y, x), column = (kh, kw, c) of one group's channels.
+/// Transposed, it is the A operand of the weight gradient.
+/// </summary>
+internal sealed record PatchesOperand(Tensor Source, Conv2dGeometry Geometry, int Group, bool Transposed)
+    : MatrixOperand(Source, Transposed ? Geometry.Patch : Geometry.OutPixels, Transposed ? Geometry.OutPixels : Geometry.Patch);
+
+/// <summary>
+/// The output gradient as the input gradient's A operand: row = input pixel (n, y, x), column = (kh, kw, filter of the group),
+/// taps in reverse order. A tap contributes where the input pixel lies on the stride grid.
+/// </summary>
+internal sealed record GradientPatchesOperand(Tensor Source, Conv2dGeometry Geometry, int Group)
+    : MatrixOperand(Source, Geometry.InPixels, Geometry.KernelHeight * Geometry.KernelWidth * Geometry.GroupFilters);
+
+/// <summary>
+/// One group's weights [kh, kw, c, filter] as the input gradient's B operand: row = (kh, kw, filter) with the taps in reverse
+/// order, column = c.
+/// </summary>
+internal sealed record ReversedTapsOperand(Tensor Source, Conv2dGeometry Geometry, int Group)
+    : MatrixOperand(Source, Geometry.KernelHeight * Geometry.KernelWidth * Geometry.GroupFilters, Geometry.GroupChannels);
+
+/// <summary>
+/// C[m, n] = epilogue(A[m, k] * B[k, n]): working storage in, FP32 sums, working storage out. The one heart of the house:
+/// linear layers and all three passes of a convolution are callers of it.
+/// Element (r, c) of C lies at <paramref name="start"/> + r * <paramref name="pitch"/> + c of <paramref name="c"/>.
+/// </summary>
+internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand b, Tensor c, long start, int pitch, Tensor? bias = null) : Kernel
+{
+    public override string Name { get; } = name;
+    public MatrixOperand A { get; } = a;
+    public MatrixOperand B { get; } = b;
+    public Tensor C { get; } = c;
+
+    /// <summary>First element of C, from the start of <see cref="C"/>; a group's filters begin there.</summary>
+    public long Start { get; } = start;
+
+    /// <summary>Elements from one row of C to the next.</summary>
+    public int Pitch { get; } = pitch;
+
+    /// <summary>One element of working storage per column of C, or null. It has exactly n elements.</summary>
+    public Tensor? Bias { get; } = bias;
+
+    public Epilogue Epilogue => Bias is null ? Epilogue.None : Epilogue.Bias;
+
+    public int M => A.Rows;
+    public int N => B.Columns;
+    public int K => A.Columns;
+
+    public override IReadOnlyList<Tensor> Reads { get; } = bias is null ? [a.Source, b.Source] : [a.Source, b.Source, bias];
+    public override IReadOnlyList<Tensor> Writes { get; } = [c];
+
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Gemm<T, TStorage>(this);
+
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.Gemm<T, TStorage>(this);
+}

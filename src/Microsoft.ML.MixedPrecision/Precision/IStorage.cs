@@ -1,0 +1,29 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// How an element of a tensor is stored. Every kernel body is generic over it: load to float, compute in float, store.
+/// Implemented by empty structs, so that the JIT and ILGPU compile one straight body for each storage.
+/// </summary>
+internal interface IStorage<T> where T : unmanaged
+{
+    static abstract float Load(T value);
+
+    /// <summary>Rounds to the nearest representable value, ties to even; beyond the range lies infinity.</summary>
+    static abstract T Store(float value);
+}
+
+/// <summary>A storage that the CPU also converts sixteen elements at a time.</summary>
+internal unsafe interface ICpuStorage<T> : IStorage<T> where T : unmanaged
+{
+    /// <summary>Sixteen elements from <paramref name="source"/> as floats.</summary>
+    static abstract System.Runtime.Intrinsics.Vector512<float> Load16(T* source);
+
+    /// <summary>Sixteen floats to <paramref name="target"/>.</summary>
+    static abstract void Store16(System.Runtime.Intrinsics.Vector512<float> values, T* target);
+
+    /// <summary>Exactly <paramref name="count"/> elements as floats; nothing beyond is touched.</summary>
+    static abstract void Load(T* source, float* target, int count);
+
+    /// <summary>Exactly <paramref name="count"/> floats rounded to storage; nothing beyond is touched.</summary>
+    static abstract void Store(float* source, T* target, int count);
+}
