@@ -1,0 +1,48 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A trainable tensor of an op: how large it is and where training starts.</summary>
+/// <param name="Name">"Weight", "Bias": unique within the op.</param>
+/// <param name="Initializer">The values before the first step.</param>
+/// <param name="Dimensions">Its extents; no batch.</param>
+internal sealed record ParameterSpec(string Name, Initializer Initializer, params int[] Dimensions)
+{
+    public int Length => Dimensions.Aggregate(1, (a, b) => checked(a * b));
+}
+
+/// <summary>An FP32 tensor of an op that training changes but no gradient reaches, such as a running mean.</summary>
+/// <param name="Name">Unique within the op.</param>
+/// <param name="Initial">The value of every element before the first step.</param>
+/// <param name="Length">Number of elements.</param>
+internal sealed record BufferSpec(string Name, float Initial, int Length);
+
+/// <summary>How a parameter is filled before the first step. Equal seeds give equal values on every device.</summary>
+internal abstract record Initializer
+{
+    public abstract float[] Create(int length, CounterRandom random);
+
+    /// <summary>The same value everywhere.</summary>
+    public sealed record Constant(float Value) : Initializer
+    {
+        public override float[] Create(int length, CounterRandom random)
+        {
+            var values = new float[length];
+            Array.Fill(values, Value);
+            return values;
+        }
+    }
+
+    /// <summary>
+    /// Uniform in ±1/sqrt(fan-in): PyTorch's default for the weight and the bias of Linear and Conv2d
+    /// (kaiming_uniform with a = sqrt(5)).
+    /// </summary>
+    public sealed record FanIn(int Inputs) : Initializer
+    {
+        public override float[] Create(int length, CounterRandom random)
+        {
+            float bound = 1f / MathF.Sqrt(Inputs);
+            var values = new float[length];
+            for (int i = 0; i < length; i++) values[i] = (2f * CounterRandom.ToUnit(random.Bits((uint)i)) - 1f) * bound;
+            return values;
+        }
+    }
+}

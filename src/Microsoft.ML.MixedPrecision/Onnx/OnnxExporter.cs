@@ -1,0 +1,30 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A trained network as an ONNX graph: every layer adds its own node, in the order of the network.</summary>
+internal static class OnnxExporter
+{
+    /// <param name="expose">Marks the value of every layer, for the check that compares layer by layer.</param>
+    /// <returns>The graph, and the name of the value that is the network's output.</returns>
+    public static (OnnxGraph Graph, string Output) Export(TrainedNetwork trained, OnnxPrecision precision, bool expose = false)
+    {
+        var network = trained.Network;
+        var graph = new OnnxGraph(precision, network.InputShape.Size);
+        var values = new Dictionary<Node, string>();
+        foreach (var (node, name) in trained.Layers)
+        {
+            string value = node.Op is null ? Input(graph, network) : node.Op.Export(new OnnxScope(graph, trained, node, name, values));
+            values.Add(node, value);
+            if (expose) graph.Expose(name, value, node.Shape.Size, node.Shape.IsImage);
+        }
+        return (graph, values[network.Node]);
+    }
+
+    private static string Input(OnnxGraph graph, Network network)
+    {
+        var shape = network.InputShape;
+        if (!shape.IsImage) return graph.Input;
+        return network.PixelOrder == PixelOrder.Planar
+            ? graph.Reshape(graph.Input, "image", shape.Channels, shape.Height, shape.Width)
+            : graph.ToImage(graph.Input, "image", shape.Height, shape.Width, shape.Channels);
+    }
+}

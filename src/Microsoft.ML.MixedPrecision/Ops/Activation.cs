@@ -1,0 +1,88 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A function of one element, for kernels that are generic over it: sixteen at a time for the CPU, one for a GPU.</summary>
+internal interface IActivation
+{
+    /// <summary>True where backward is written in terms of the output, so that the input need not be kept.</summary>
+    static abstract bool FromOutput { get; }
+
+    static abstract Vector512<float> Forward(Vector512<float> x);
+
+    /// <summary>f'(x) * dy, given x, or y where <see cref="FromOutput"/>.</summary>
+    static abstract Vector512<float> Backward(Vector512<float> kept, Vector512<float> dy);
+
+    static abstract float Forward(float x);
+    static abstract float Backward(float kept, float dy);
+}
+
+/// <summary>An op that applies one function to every element. Its folder adds the function; the kernels are here.</summary>
+internal abstract class Activation<TFunction> : Op where TFunction : struct, IActivation
+{
+    public override Shape Infer(string name, IReadOnlyList<Shape> inputs) => inputs[0];
+    public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
+    public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
+
+    public override Tensor Forward(ForwardPass pass)
+    {
+        var y = pass.NewOutput();
+        pass.Run(new ActivationForward<TFunction>(Kind, pass.Input(0), y));
+        return y;
+    }
+
+    public override void Backward(BackwardPass pass)
+    {
+        if (!pass.NeedsInputGradient(0)) return;
+        var kept = TFunction.FromOutput ? pass.Output : pass.Input(0);
+        pass.Run(new ActivationBackward<TFunction>(Kind, kept, pass.OutputGradient, pass.NewInputGradient(0)));
+    }
+}
+
+/// <summary>y = f(x), element by element.</summary>
+internal sealed unsafe partial class ActivationForward<TFunction>(string kind, Tensor x, Tensor y) : Kernel where TFunction : struct, IActivation
+{
+    public override string Name { get; } = kind + ".Forward";
+    public override IReadOnlyList<Tensor> Reads { get; } = [x];
+    public override IReadOnlyList<Tensor> Writes { get; } = [y];
+
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    {
+        T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y);
+        return cpu.For(x.Length, CpuBackend.ElementGrain, Run);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Run(long start, long end)
+        {
+            long i = start;
+            for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(TFunction.Forward(TStorage.Load16(from + i)), to + i);
+            if (i < end) CpuVector.Store<T, TStorage>(TFunction.Forward(CpuVector.Load<T, TStorage>(from + i, (int)(end - i))), to + i, (int)(end - i));
+        }
+    }
+}
+
+/// <summary>dx = f'(x) dy, element by element.</summary>
+internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, Tensor kept, Tensor dy, Tensor dx) : Kernel where TFunction : struct, IActivation
+{
+    public override string Name { get; } = kind + ".Backward";
+    public override IReadOnlyList<Tensor> Reads { get; } = [kept, dy];
+    public override IReadOnlyList<Tensor> Writes { get; } = [dx];
+
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    {
+        T* k = cpu.Pointer<T>(kept), from = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
+        return cpu.For(dx.Length, CpuBackend.ElementGrain, Run);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Run(long start, long end)
+        {
+            long i = start;
+            for (; i <= end - CpuVector.Width; i += CpuVector.Width)
+                TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i)), to + i);
+            if (i == end) return;
+            int rest = (int)(end - i);
+            CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest)), to + i, rest);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// A differentiable operation: shape rule, parameters, forward and backward orchestration, ONNX node. What it does with
+/// memory is in its kernels, beside it. Instances are immutable descriptions. Nothing here has a default: an op that lacks
+/// a member does not compile.
+/// </summary>
+internal abstract class Op
+{
+    /// <summary>PyTorch's name for the layer: "Conv2d".</summary>
+    public abstract string Kind { get; }
+
+    /// <summary>The shape of one example of the output.</summary>
+    /// <param name="name">The layer's name, for the message.</param>
+    /// <param name="inputs">The shapes of one example of each input.</param>
+    /// <exception cref="ArgumentException">The inputs do not fit: layer, expected, got, remedy.</exception>
+    public abstract Shape Infer(string name, IReadOnlyList<Shape> inputs);
+
+    /// <summary>What is trained, in a fixed order.</summary>
+    public abstract IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs);
+
+    /// <summary>FP32 state that training changes without a gradient, in a fixed order.</summary>
+    public abstract IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs);
+
+    /// <summary>Adds the forward kernels to the plan and returns the output.</summary>
+    public abstract Tensor Forward(ForwardPass pass);
+
+    /// <summary>Adds the backward kernels: a gradient for every parameter, and for every input that needs one.</summary>
+    public abstract void Backward(BackwardPass pass);
+
+    /// <summary>Adds the op as inference has it to an ONNX graph and returns the name of its output. Images are NCHW there.</summary>
+    public abstract string Export(OnnxScope scope);
+
+    /// <summary>The exception of a shape rule, in the house's words.</summary>
+    protected ArgumentException Misfit(string name, string expected, string got, string remedy) =>
+        new($"{Kind} '{name}': expected {expected}, got {got}; {remedy}.");
+}

@@ -1,0 +1,44 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+internal sealed unsafe partial class ColumnSum
+{
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    {
+        T* x = cpu.Pointer<T>(_x), y = cpu.Pointer<T>(_y);
+        float* parts = cpu.Pointer<float>(_parts);
+        var sumParts = cpu.For(Parts, grain: 1, SumParts);
+        return () =>
+        {
+            sumParts();
+            for (int part = 1; part < Parts; part++)
+                for (int c = 0; c < _columns; c++) parts[c] += parts[(long)part * _columns + c];
+            TStorage.Store(parts, y, _columns);
+        };
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void SumParts(long first, long end)
+        {
+            for (long part = first; part < end; part++)
+            {
+                float* sums = parts + part * _columns;
+                int row = (int)part * RowsPerPart, last = Math.Min(_rows, row + RowsPerPart);
+                int c = 0;
+                for (; c <= _columns - CpuVector.Width; c += CpuVector.Width)
+                {
+                    var sum = Vector512<float>.Zero;
+                    for (int r = row; r < last; r++) sum += TStorage.Load16(x + (long)r * _columns + c);
+                    sum.Store(sums + c);
+                }
+                for (; c < _columns; c++)
+                {
+                    float sum = 0;
+                    for (int r = row; r < last; r++) sum += TStorage.Load(x[(long)r * _columns + c]);
+                    sums[c] = sum;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>What an op sees while it adds its forward kernels to a plan.</summary>
+internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training)
+{
+    private readonly List<Tensor> _saved = [];
+
+    /// <summary>True where dropout drops and batch norm takes the batch's statistics.</summary>
+    public bool Training { get; } = training;
+
+    public string Name => builder.NameOf(node);
+    public int Batch => builder.Options.Batch;
+    public IReadOnlyList<Shape> InputShapes => node.InputShapes;
+    public Shape OutputShape => node.Shape;
+
+    public Tensor Input(int index) => builder.OutputOf(node.Inputs[index]);
+
+    /// <summary>A parameter in working storage.</summary>
+    public Tensor Weight(int index) => builder.ParameterOf(node, index).Weight;
+
+    /// <summary>An FP32 buffer of the op.</summary>
+    public Tensor Buffer(int index) => builder.BufferOf(node, index).Values;
+
+    /// <summary>Counters of the step, and the valid rows of the batch: see <see cref="StepControl"/>.</summary>
+    public Tensor Counters => builder.Control.Counters;
+
+    /// <summary>A number of its own for each layer, for streams of random numbers.</summary>
+    public int LayerNumber => builder.NumberOf(node);
+
+    /// <summary>The op's output, [batch, ...shape] in working storage.</summary>
+    public Tensor NewOutput() => New("Output", ElementType.Working, node.Shape.Batched(Batch));
+
+    /// <summary>A tensor that lives from its first use to its last.</summary>
+    public Tensor New(string suffix, ElementType element, params ReadOnlySpan<int> dimensions) =>
+        new($"{Name}.{suffix}", element, Region.Activations, dimensions);
+
+    public void Run(Kernel kernel) => builder.Add(node, kernel);
+
+    /// <summary>Keeps what backward will want beyond inputs and output; read back from <see cref="BackwardPass.Saved"/>.</summary>
+    public void Save(Tensor tensor) => _saved.Add(tensor);
+
+    public IReadOnlyList<Tensor> SavedTensors => _saved;
+}

@@ -1,0 +1,28 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>What a plan is compiled for, beside the network.</summary>
+internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Optimizer Optimizer)
+{
+    /// <summary>How the loss is scaled; ignored in single precision, where it is 1.</summary>
+    public LossScale LossScale { get; init; } = LossScale.Dynamic();
+
+    /// <summary>Forward-backward passes whose gradients are averaged into one update.</summary>
+    public int AccumulationSteps { get; init; } = 1;
+
+    /// <summary>The L2 norm that the unscaled gradient is cut to; infinity for no clipping.</summary>
+    public float ClipNorm { get; init; } = float.PositiveInfinity;
+
+    /// <summary>Updates in the whole training: the length of the table of learning rates.</summary>
+    public int TotalUpdates { get; init; } = 1;
+
+    public Schedule Schedule { get; init; } = Schedule.Constant();
+
+    /// <summary>Of dropout masks and initial weights.</summary>
+    public uint Seed { get; init; }
+
+    /// <summary>Gives every tensor memory of its own, so that all can be read after a step: for checks, not for training.</summary>
+    public bool KeepAll { get; init; }
+
+    /// <summary>Without master weights the update works on the FP16 copy alone. Only to show what that costs.</summary>
+    public bool MasterWeights { get; init; } = true;
+}

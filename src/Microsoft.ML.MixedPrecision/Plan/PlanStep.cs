@@ -1,0 +1,26 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>The part of a training step that a kernel belongs to.</summary>
+internal enum Phase
+{
+    Input,
+    Forward,
+    Loss,
+    Backward,
+    Accumulate,
+    Check,
+    Update,
+}
+
+/// <summary>A kernel in its place.</summary>
+/// <param name="Layer">The layer it belongs to; empty for what belongs to none.</param>
+internal sealed record PlanStep(Phase Phase, string Layer, Kernel Kernel);
+
+/// <summary>A parameter with its tensors: slices of buffers that hold all parameters one after the other.</summary>
+/// <param name="Weight">Working storage: what the kernels of the network read.</param>
+/// <param name="Master">FP32; the same tensor as <paramref name="Weight"/> where the working storage is FP32.</param>
+/// <param name="Gradient">Working storage, with the loss scale.</param>
+internal sealed record PlannedParameter(Node Node, string Name, ParameterSpec Spec, Tensor Weight, Tensor Master, Tensor Gradient);
+
+/// <summary>An FP32 buffer of an op with its tensor.</summary>
+internal sealed record PlannedBuffer(Node Node, string Name, BufferSpec Spec, Tensor Values);

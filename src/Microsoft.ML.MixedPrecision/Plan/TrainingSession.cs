@@ -1,0 +1,175 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// A plan on a device: memory allocated, every kernel bound. Runs steps; the host writes batches and reads the log. Not
+/// thread safe. A step allocates nothing and waits for nothing.
+/// </summary>
+internal sealed class TrainingSession : IDisposable
+{
+    private readonly Backend _backend;
+    private readonly Action[] _train, _update, _evaluate;
+    private readonly Tensor _rows;
+    private readonly int[] _counters = new int[StepControl.CounterCount];
+    private readonly float[] _scales = new float[StepControl.ScaleCount];
+    private readonly float[] _log;
+
+    /// <param name="backend">Fresh: nothing allocated yet. Disposed with the session.</param>
+    /// <param name="poison">Overwrites what a step frees with NaN, so that a lifetime that is too short shows.</param>
+    public TrainingSession(ExecutionPlan plan, Backend backend, bool poison = PoisonByDefault)
+    {
+        (Plan, _backend) = (plan, backend);
+        backend.Allocate(plan.Bytes);
+        _train = Bind(plan.Train, poison);
+        _update = Bind(plan.Update, poison);
+        _evaluate = Bind(plan.Evaluate, poison);
+        _rows = plan.Control.Counters.Slice("Rows", StepControl.Rows, 1);
+        _log = new float[plan.Control.Log.Length];
+
+        _scales[StepControl.Scale] = plan.Options.Precision == Precision.Single ? 1f : plan.Options.LossScale.Initial;
+        _counters[StepControl.FirstBad] = -1;
+        backend.Upload(plan.Control.Scales, _scales);
+        backend.Upload(plan.Control.Counters, _counters);
+        UploadCoefficients();
+        foreach (var buffer in plan.Buffers) backend.Upload(buffer.Values, Filled(buffer.Spec));
+        foreach (var (i, parameter) in plan.Parameters.Parameters.Index())
+            SetParameter(parameter, parameter.Spec.Initializer.Create(parameter.Spec.Length, new CounterRandom(plan.Options.Seed, (uint)i)));
+    }
+
+#if DEBUG
+    private const bool PoisonByDefault = true;
+#else
+    private const bool PoisonByDefault = false;
+#endif
+
+    public ExecutionPlan Plan { get; }
+
+    public string Device => _backend.Device;
+
+    /// <summary>Forward and backward over a batch.</summary>
+    public void TrainPass(Batch batch)
+    {
+        Stage(batch);
+        Run(_train);
+    }
+
+    /// <summary>Applies, or skips, the gradients of the passes since the last update.</summary>
+    public void Update() => Run(_update);
+
+    /// <summary>Forward as inference has it; the losses go to the log.</summary>
+    public void EvaluatePass(Batch batch)
+    {
+        Stage(batch);
+        Run(_evaluate);
+    }
+
+    /// <summary>The output of the last evaluated batch, [batch, outputs].</summary>
+    public void ReadOutput(Span<float> output) => _backend.Download(Plan.Output, output);
+
+    /// <summary>A tensor of the plan, as floats: for checks and reports.</summary>
+    public float[] Read(Tensor tensor)
+    {
+        var values = new float[tensor.Length];
+        _backend.Download(tensor, values);
+        return values;
+    }
+
+    /// <summary>Waits for the device, and returns what happened since the last call.</summary>
+    public StepReport ReadReport()
+    {
+        _backend.Download(Plan.Control.Counters, _counters);
+        _backend.Download(Plan.Control.Scales, _scales);
+        _backend.Download(Plan.Control.Log, _log);
+        double loss = 0, weight = 0, metric = 0;
+        int passes = _counters[StepControl.LogSlot];
+        for (int i = 0; i < passes; i++)
+        {
+            loss += _log[i * StepControl.LogWidth + StepControl.LossSum];
+            weight += _log[i * StepControl.LogWidth + StepControl.WeightSum];
+            metric += _log[i * StepControl.LogWidth + StepControl.MetricSum];
+        }
+        _counters[StepControl.LogSlot] = 0;
+        _backend.Upload(Plan.Control.Counters, _counters);
+        int bad = _counters[StepControl.FirstBad];
+        return new StepReport(loss, weight, metric, passes,
+            _counters[StepControl.Applied], _counters[StepControl.Skipped], _counters[StepControl.FloorOverflows],
+            _scales[StepControl.Scale], _scales[StepControl.GradientNorm], bad < 0 ? null : Plan.Parameters.At(bad).Name);
+    }
+
+    /// <summary>Passes that fit into the log before it must be read.</summary>
+    public static int PassesBetweenReports => StepControl.LogCapacity;
+
+    public float[] ReadParameter(PlannedParameter parameter) => Read(parameter.Master);
+
+    /// <summary>Sets a parameter's master and its working copy.</summary>
+    public void SetParameter(PlannedParameter parameter, ReadOnlySpan<float> values)
+    {
+        _backend.Upload(parameter.Weight, values);
+        if (parameter.Master.Owner != parameter.Weight.Owner) _backend.Upload(parameter.Master, values);
+    }
+
+    public void SetBuffer(PlannedBuffer buffer, ReadOnlySpan<float> values) => _backend.Upload(buffer.Values, values);
+
+    public void Synchronize() => _backend.Synchronize();
+
+    public void Dispose() => _backend.Dispose();
+
+    private void Stage(Batch batch)
+    {
+        _backend.Upload(Plan.Features, batch.Features);
+        if (Plan.Targets.Labels.Element == ElementType.Int32) _backend.Upload(Plan.Targets.Labels, batch.Classes);
+        else _backend.Upload(Plan.Targets.Labels, batch.Values);
+        _backend.Upload(Plan.Targets.Weights, batch.Weights);
+        _backend.Upload(_rows, new ReadOnlySpan<int>(in batch.RowCount));
+    }
+
+    private static void Run(Action[] steps)
+    {
+        foreach (var step in steps) step();
+    }
+
+    private Action[] Bind(IReadOnlyList<PlanStep> steps, bool poison)
+    {
+        var bound = new List<Action>(steps.Count);
+        var dies = (poison ? MemoryPlanner.Lifetimes(steps) : []).Where(l => l.Key.Region == Region.Activations && l.Key != Plan.Output.Owner)
+            .ToLookup(l => l.Value.Last, l => l.Key);
+        foreach (var (i, step) in steps.Index())
+        {
+            bound.Add(_backend.Bind(step.Kernel));
+            foreach (var tensor in dies[i].Where(t => t.Element != ElementType.Int32)) bound.Add(_backend.Bind(new Poison(tensor)));
+        }
+        return [.. bound];
+    }
+
+    private void UploadCoefficients()
+    {
+        var options = Plan.Options;
+        var table = new float[Plan.Coefficients.Length];
+        for (int update = 0; update < options.TotalUpdates; update++)
+        {
+            double rate = options.Optimizer.LearningRate * options.Schedule.Factor(update, options.TotalUpdates);
+            options.Optimizer.Coefficients(update, rate, table.AsSpan(update * Optimizer.CoefficientCount, Optimizer.CoefficientCount));
+        }
+        _backend.Upload(Plan.Coefficients, table);
+    }
+
+    private static float[] Filled(BufferSpec spec)
+    {
+        var values = new float[spec.Length];
+        Array.Fill(values, spec.Initial);
+        return values;
+    }
+}
+
+/// <summary>What a session did between two reports.</summary>
+/// <param name="LossSum">Sum of weight * loss over the rows of all passes.</param>
+/// <param name="WeightSum">Sum of weights.</param>
+/// <param name="MetricSum">Sum of weight * metric.</param>
+/// <param name="Passes">Forward passes since the last report.</param>
+/// <param name="Applied">Updates since the start.</param>
+/// <param name="Skipped">Updates left out since the start.</param>
+/// <param name="FloorOverflows">Overflows with the loss scale at its floor, since the start.</param>
+/// <param name="Scale">The loss scale now.</param>
+/// <param name="GradientNorm">Of the last update, unscaled, before clipping.</param>
+/// <param name="FirstBad">The first parameter whose gradient was not finite in the last step that overflowed; null before one did.</param>
+internal readonly record struct StepReport(
+    double LossSum, double WeightSum, double MetricSum, int Passes, int Applied, int Skipped, int FloorOverflows, float Scale, float GradientNorm, string? FirstBad);
