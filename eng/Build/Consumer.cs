@@ -1,0 +1,46 @@
+namespace Microsoft.ML.MixedPrecision.Build;
+
+/// <summary>
+/// Does the package work for someone who has nothing else? Copies eng/consumer into a temporary folder, where no file of this repository
+/// is above it, restores it against artifacts/packages and runs it.
+/// </summary>
+internal static class Consumer
+{
+    public static int Run()
+    {
+        if (!Packages.Pack()) return 1;
+        string version = Packages.Newest().Version;
+        string folder = Directory.CreateTempSubdirectory("mixed-precision-consumer-").FullName;
+        try
+        {
+            foreach (string file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "eng", "consumer")))
+            {
+                // Kept as .txt in the repository, where a project file would be built as part of it.
+                string name = Path.GetFileName(file);
+                File.Copy(file, Path.Combine(folder, name.EndsWith(".txt", StringComparison.Ordinal) ? name[..^4] : name));
+            }
+
+            // Its own packages folder, so that a package of the same version that was restored before is not taken for this one.
+            var environment = new Dictionary<string, string> { ["NUGET_PACKAGES"] = Path.Combine(folder, "packages") };
+            string[] properties = [$"-p:PackageVersionUnderTest={version}", $"-p:LocalFeed={Repository.Packages}", .. Fallback(version)];
+            bool passed = Command.Step("consumer restore and build", () => Command.Run("dotnet", folder, environment, ["build", "--configuration", "Release", "--nologo", "--verbosity", "quiet", .. properties]))
+                && Command.Step("consumer run", () => Command.Run("dotnet", folder, environment, [Path.Combine("bin", "Release", "net10.0", "Consumer.dll")]));
+            Console.WriteLine(passed ? $"consumer: Microsoft.ML.MixedPrecision {version} works outside the repository" : $"consumer: FAILED with Microsoft.ML.MixedPrecision {version}");
+            return passed ? 0 : 1;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>Other people's packages come from the user's folder where they lie already, which saves 100 MB of ONNX Runtime; not if ours lies there in this version too.</summary>
+    private static string[] Fallback(string version)
+    {
+        string shared = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        return Directory.Exists(shared) && !Directory.Exists(Path.Combine(shared, "microsoft.ml.mixedprecision", version.ToLowerInvariant()))
+            ? [$"-p:RestoreFallbackFolders={shared}"]
+            : [];
+    }
+}

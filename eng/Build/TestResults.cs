@@ -1,0 +1,50 @@
+using System.Xml.Linq;
+
+namespace Microsoft.ML.MixedPrecision.Build;
+
+/// <summary>The counts of one or more .trx files, and why tests were skipped.</summary>
+internal sealed class TestResults
+{
+    private static readonly XNamespace Trx = "http://microsoft.com/schemas/VisualStudio/TeamTest/2010";
+
+    private readonly List<(string Test, string Reason)> _skips = [];
+
+    public int Passed { get; private set; }
+    public int Failed { get; private set; }
+
+    /// <summary>One entry for each skipped test or row; a row's test is named without its arguments.</summary>
+    public IReadOnlyList<(string Test, string Reason)> Skips => _skips;
+
+    public void Read(string trx)
+    {
+        XElement run = XDocument.Load(trx).Root!;
+        var classes = run.Descendants(Trx + "UnitTest").ToDictionary(
+            test => (string)test.Attribute("id")!,
+            test => (string?)test.Element(Trx + "TestMethod")?.Attribute("className") ?? "");
+
+        foreach (XElement result in run.Descendants(Trx + "UnitTestResult"))
+        {
+            switch ((string?)result.Attribute("outcome"))
+            {
+                case "Passed":
+                    Passed++;
+                    break;
+                case "NotExecuted" or "Inconclusive":
+                    string type = classes.GetValueOrDefault((string)result.Attribute("testId")!, "");
+                    string test = ((string)result.Attribute("testName")!).Split(' ')[0];
+                    _skips.Add(($"{type[(type.LastIndexOf('.') + 1)..]}.{test}", Reason(result)));
+                    break;
+                default:
+                    Failed++;
+                    break;
+            }
+        }
+    }
+
+    private static string Reason(XElement result)
+    {
+        string message = (string?)result.Descendants(Trx + "Message").FirstOrDefault() ?? "";
+        string reason = message.Replace("Assert.Inconclusive failed.", "", StringComparison.Ordinal).Replace("Assert.Inconclusive.", "", StringComparison.Ordinal);
+        return reason.Trim() is { Length: > 0 } text ? text.ReplaceLineEndings(" ") : "no reason given; a skip must have one";
+    }
+}
