@@ -1,0 +1,273 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using Google.Protobuf;
+using Microsoft.ML.MixedPrecision.OnnxProto;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Builds the ONNX graph of a network, node by node. A value is its name. Between the casts at the edges everything is in the
+/// working precision; the input is FP32 [N, features] and the output FP32 [N, columns], with N known when the model runs.
+/// Images are NCHW inside the graph and NHWC at its edges, as everywhere else in the library.
+/// Weights are <c>Constant</c> nodes: ML.NET rejects a model that has an FP16 initializer.
+/// </summary>
+internal sealed class OnnxGraph
+{
+    public const string InputName = "features", OutputName = "output";
+
+    private const int Opset = 17, LabelOpset = 3, IrVersion = 8;
+    private const string LabelDomain = "ai.onnx.ml";
+
+    private readonly List<NodeProto> _nodes = [];
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal) { InputName, OutputName };
+    private readonly List<Exposed> _exposed = [];
+    private readonly int _features;
+
+    public OnnxGraph(OnnxPrecision precision, int features)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
+        Precision = precision;
+        _features = features;
+        Input = ToWorking(InputName, "features.half");
+    }
+
+    private readonly record struct Exposed(string Name, string Value, int Columns, bool IsImage, bool IsSingle);
+
+    public OnnxPrecision Precision { get; }
+
+    /// <summary>The features in the working precision, [N, features].</summary>
+    public string Input { get; }
+
+    /// <summary>Adds a node with one output.</summary>
+    /// <param name="opType">An operator of the standard set, version 17.</param>
+    /// <param name="name">What to call the node and its output; a number is appended where the name is taken.</param>
+    /// <param name="inputs">Names of values; an empty name skips an optional input.</param>
+    /// <param name="attributes">Tuples of name and value.</param>
+    /// <returns>The name of the output.</returns>
+    public string Node(string opType, string name, ReadOnlySpan<string> inputs, params ReadOnlySpan<OnnxAttribute> attributes) =>
+        Nodes(opType, name, inputs, 1, attributes)[0];
+
+    /// <summary>Adds a node with several outputs, such as <c>Split</c>.</summary>
+    public string[] Nodes(string opType, string name, ReadOnlySpan<string> inputs, int outputs, params ReadOnlySpan<OnnxAttribute> attributes)
+    {
+        foreach (string input in inputs)
+        {
+            if (input.Length > 0 && !_names.Contains(input))
+                throw new InvalidOperationException($"{opType} '{name}': expected inputs that were added before it, got '{input}'.");
+        }
+        string unique = Unique(name);
+        var node = new NodeProto { OpType = opType, Name = unique };
+        foreach (string input in inputs) node.Input.Add(input);
+        foreach (OnnxAttribute attribute in attributes) node.Attribute.Add(attribute.Proto);
+        var values = new string[outputs];
+        for (int i = 0; i < outputs; i++) node.Output.Add(values[i] = i == 0 ? unique : Unique($"{unique}.{i}"));
+        _nodes.Add(node);
+        return values;
+    }
+
+    /// <summary>Weights in the working precision, rounded to nearest even.</summary>
+    /// <exception cref="InvalidOperationException">A value is not finite, or becomes infinite as a half.</exception>
+    public string Weights(string name, ReadOnlySpan<float> values, params ReadOnlySpan<int> dimensions)
+    {
+        if (Precision == OnnxPrecision.Single) return Single(name, values, dimensions);
+        CheckFinite(name, values);
+        var halves = new Half[values.Length];
+        TensorPrimitives.ConvertToHalf(values, halves);
+        for (int i = 0; i < halves.Length; i++)
+        {
+            if (!Half.IsFinite(halves[i]))
+                throw new InvalidOperationException($"'{name}', element {i}: expected a value that half precision can hold (up to 65504), got {values[i]}; export with OnnxPrecision.Single.");
+        }
+        var bytes = new byte[2L * halves.Length];
+        for (int i = 0; i < halves.Length; i++) BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(2 * i), halves[i]);
+        return Constant(name, TensorProto.Types.DataType.Float16, bytes, values.Length, dimensions);
+    }
+
+    /// <summary>Weights that stay FP32 in both precisions.</summary>
+    public string Single(string name, ReadOnlySpan<float> values, params ReadOnlySpan<int> dimensions)
+    {
+        CheckFinite(name, values);
+        var bytes = new byte[4L * values.Length];
+        for (int i = 0; i < values.Length; i++) BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(4 * i), values[i]);
+        return Constant(name, TensorProto.Types.DataType.Float, bytes, values.Length, dimensions);
+    }
+
+    /// <summary>A scalar in the working precision.</summary>
+    public string Scalar(string name, float value) => Weights(name, [value]);
+
+    /// <summary>A list of INT64: shapes, axes, sizes.</summary>
+    public string Integers(string name, params ReadOnlySpan<long> values)
+    {
+        var bytes = new byte[8L * values.Length];
+        for (int i = 0; i < values.Length; i++) BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8 * i), values[i]);
+        return Constant(name, TensorProto.Types.DataType.Int64, bytes, values.Length, [values.Length]);
+    }
+
+    /// <summary>The value as FP32; the value itself where the working precision is FP32 already.</summary>
+    public string ToSingle(string value, string name) =>
+        Precision == OnnxPrecision.Single ? value : Node("Cast", name, [value], ("to", (long)TensorProto.Types.DataType.Float));
+
+    /// <summary>An FP32 value in the working precision.</summary>
+    public string ToWorking(string value, string name) =>
+        Precision == OnnxPrecision.Single ? value : Node("Cast", name, [value], ("to", (long)TensorProto.Types.DataType.Float16));
+
+    /// <summary>The same elements in another shape; the batch comes first and is not named.</summary>
+    public string Reshape(string value, string name, params ReadOnlySpan<int> dimensions)
+    {
+        // 0 copies the batch dimension. Shape inference keeps it symbolic then, which it does not for -1.
+        var shape = new long[dimensions.Length + 1];
+        for (int i = 0; i < dimensions.Length; i++) shape[i + 1] = dimensions[i];
+        return Node("Reshape", name, [value, Integers($"{name}.shape", shape)]);
+    }
+
+    /// <summary>NHWC to NCHW.</summary>
+    public string ToChannelsFirst(string value, string name) => Node("Transpose", name, [value], ("perm", new long[] { 0, 3, 1, 2 }));
+
+    /// <summary>NCHW to NHWC.</summary>
+    public string ToChannelsLast(string value, string name) => Node("Transpose", name, [value], ("perm", new long[] { 0, 2, 3, 1 }));
+
+    /// <summary>A vector in NHWC order, [N, height*width*channels], as an image of the graph, [N, channels, height, width].</summary>
+    public string ToImage(string value, string name, int height, int width, int channels) =>
+        ToChannelsFirst(Reshape(value, $"{name}.nhwc", height, width, channels), name);
+
+    /// <summary>An image of the graph, [N, channels, height, width], as a vector in NHWC order, [N, height*width*channels].</summary>
+    public string FlattenImage(string value, string name, int height, int width, int channels) =>
+        Reshape(ToChannelsLast(value, $"{name}.nhwc"), name, height * width * channels);
+
+    /// <summary>
+    /// Marks a value as an output of the model that <see cref="BuildForCheck"/> makes; <see cref="Build"/> is not changed by it.
+    /// It comes out as FP32 [N, columns], images in NHWC order.
+    /// </summary>
+    public void Expose(string layer, string value, int columns, bool isImage = false, bool isSingle = false) =>
+        _exposed.Add(new Exposed(layer, value, columns, isImage, isSingle));
+
+    /// <summary>The finished model.</summary>
+    /// <param name="output">The value that becomes the output, [N, columns].</param>
+    /// <param name="columns">Elements in a row of the output.</param>
+    /// <param name="metadata">What the file says about itself.</param>
+    /// <param name="isSingle">The value is FP32 already, whatever the working precision.</param>
+    public OnnxModel Build(string output, int columns, OnnxMetadata metadata, bool isSingle = false) =>
+        Finish(output, columns, metadata, isSingle, []);
+
+    /// <summary>The same model with every exposed value as a further output, for comparing layer by layer.</summary>
+    public OnnxModel BuildForCheck(string output, int columns, OnnxMetadata metadata, bool isSingle = false) =>
+        Finish(output, columns, metadata, isSingle, _exposed);
+
+    private OnnxModel Finish(string output, int columns, OnnxMetadata metadata, bool isSingle, List<Exposed> exposed)
+    {
+        if (metadata.LabelNames.Count != 0 && metadata.LabelNames.Count != columns)
+            throw new ArgumentException($"Expected one label name for each of {columns} output columns, got {metadata.LabelNames.Count}.", nameof(metadata));
+
+        int nodes = _nodes.Count;
+        var names = new HashSet<string>(_names, StringComparer.Ordinal);
+        try
+        {
+            var graph = new GraphProto { Name = "network", Input = { Value(InputName, _features) } };
+            AddOutput(graph, OutputName, output, columns, isSingle);
+            foreach (Exposed value in exposed)
+            {
+                string flat = value.IsImage ? Reshape(ToChannelsLast(value.Value, $"{value.Name}.exposed.nhwc"), $"{value.Name}.exposed.flat", value.Columns) : value.Value;
+                AddOutput(graph, Unique(value.Name + ".exposed"), flat, value.Columns, value.IsSingle);
+            }
+            if (metadata.LabelNames.Count > 0) AddSlotNames(metadata.LabelNames);
+            graph.Node.AddRange(_nodes);
+            return new OnnxModel(Describe(graph, metadata), [.. exposed.Select(value => value.Name)]);
+        }
+        finally
+        {
+            _nodes.RemoveRange(nodes, _nodes.Count - nodes); // so that a graph can be built twice
+            _names.IntersectWith(names);
+        }
+    }
+
+    private void AddOutput(GraphProto graph, string name, string value, int columns, bool isSingle)
+    {
+        // An Identity where no cast is due: the output must be a value of its own, with this name.
+        NodeProto node = new() { Name = name, Input = { value }, Output = { name }, OpType = isSingle || Precision == OnnxPrecision.Single ? "Identity" : "Cast" };
+        if (node.OpType == "Cast") node.Attribute.Add(((OnnxAttribute)("to", (long)TensorProto.Types.DataType.Float)).Proto);
+        _nodes.Add(node);
+        graph.Output.Add(Value(name, columns));
+    }
+
+    private void AddSlotNames(IReadOnlyList<string> labels)
+    {
+        // ML.NET looks for a node of this name and names the slots of the column after its keys. It computes nothing.
+        var probe = new TensorProto { DataType = (int)TensorProto.Types.DataType.String, Dims = { 1 }, StringData = { ByteString.CopyFromUtf8(labels[0]) } };
+        string input = Node("Constant", "labels", [], ("value", probe));
+        var codes = new long[labels.Count];
+        for (int i = 0; i < codes.Length; i++) codes[i] = i;
+        Node("LabelEncoder", OnnxModel.SlotNamesNode(OutputName), [input], ("keys_strings", labels.ToArray()), ("values_int64s", codes));
+        _nodes[^1].Domain = LabelDomain;
+    }
+
+    private ModelProto Describe(GraphProto graph, OnnxMetadata metadata)
+    {
+        var model = new ModelProto
+        {
+            IrVersion = IrVersion,
+            ProducerName = metadata.ProducerName,
+            ProducerVersion = metadata.ProducerVersion,
+            ModelVersion = metadata.ModelVersion,
+            DocString = metadata.Description,
+            Graph = graph,
+            OpsetImport = { new OperatorSetIdProto { Version = Opset } },
+        };
+        if (metadata.LabelNames.Count > 0) model.OpsetImport.Add(new OperatorSetIdProto { Domain = LabelDomain, Version = LabelOpset });
+        Add("precision", Precision.ToString());
+        if (metadata.LabelNames.Count > 0) Add("labels", System.Text.Json.JsonSerializer.Serialize(metadata.LabelNames));
+        foreach ((string key, string value) in metadata.Properties) Add(key, value);
+        return model;
+
+        void Add(string key, string value) => model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });
+    }
+
+    private static ValueInfoProto Value(string name, int columns) => new()
+    {
+        Name = name,
+        Type = new TypeProto
+        {
+            TensorType = new TypeProto.Types.Tensor
+            {
+                ElemType = (int)TensorProto.Types.DataType.Float,
+                Shape = new TensorShapeProto
+                {
+                    Dim =
+                    {
+                        new TensorShapeProto.Types.Dimension { DimParam = "N" },
+                        new TensorShapeProto.Types.Dimension { DimValue = columns },
+                    },
+                },
+            },
+        },
+    };
+
+    private string Constant(string name, TensorProto.Types.DataType type, byte[] littleEndian, int elements, ReadOnlySpan<int> dimensions)
+    {
+        var tensor = new TensorProto { DataType = (int)type, RawData = UnsafeByteOperations.UnsafeWrap(littleEndian) };
+        long expected = 1;
+        foreach (int dimension in dimensions)
+        {
+            tensor.Dims.Add(dimension);
+            expected = checked(expected * dimension);
+        }
+        if (expected != elements)
+            throw new ArgumentException($"'{name}': expected {expected} values for the shape [{string.Join(", ", dimensions.ToArray())}], got {elements}.", nameof(dimensions));
+        return Node("Constant", name, [], ("value", tensor));
+    }
+
+    private static void CheckFinite(string name, ReadOnlySpan<float> values)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!float.IsFinite(values[i]))
+                throw new InvalidOperationException($"'{name}', element {i}: expected a finite weight, got {values[i]}; the training diverged, lower the learning rate.");
+        }
+    }
+
+    private string Unique(string name)
+    {
+        string unique = name;
+        for (int i = 2; !_names.Add(unique); i++) unique = $"{name}_{i}";
+        return unique;
+    }
+}

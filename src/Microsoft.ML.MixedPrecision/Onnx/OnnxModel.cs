@@ -1,0 +1,77 @@
+using System.Text.Json;
+using Google.Protobuf;
+using Microsoft.ML.MixedPrecision.OnnxProto;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A finished ONNX model with one FP32 input [N, features] and an FP32 output [N, columns].</summary>
+internal sealed class OnnxModel
+{
+    private readonly ModelProto _proto;
+
+    public OnnxModel(ModelProto proto, IReadOnlyList<string> layers)
+    {
+        _proto = proto;
+        Layers = layers;
+        if (proto.Graph.Input.Count != 1 || proto.Graph.Output.Count != 1 + layers.Count)
+            throw new ArgumentException($"Expected an ONNX model with one input and {1 + layers.Count} outputs, got {proto.Graph.Input.Count} and {proto.Graph.Output.Count}.", nameof(proto));
+    }
+
+    public static OnnxModel Read(byte[] bytes) => new(ModelProto.Parser.ParseFrom(bytes), []);
+
+    /// <summary>Which layers the outputs after the first one are.</summary>
+    public IReadOnlyList<string> Layers { get; }
+
+    public string InputName => _proto.Graph.Input[0].Name;
+    public string OutputName => _proto.Graph.Output[0].Name;
+    public int Features => Width(_proto.Graph.Input[0]);
+    public int Columns => Width(_proto.Graph.Output[0]);
+
+    public IReadOnlyList<string> LabelNames =>
+        Property("labels") is { } json ? JsonSerializer.Deserialize<string[]>(json)! : [];
+
+    /// <summary>A property of the file, or null.</summary>
+    public string? Property(string key) => _proto.MetadataProps.FirstOrDefault(entry => entry.Key == key)?.Value;
+
+    /// <summary>Equal models give equal bytes: the format's writer keeps the order of fields, and no map is written.</summary>
+    public byte[] ToBytes() => _proto.ToByteArray();
+
+    /// <summary>The node by which ML.NET finds the slot names of a column.</summary>
+    public static string SlotNamesNode(string column) => $"mlnet.{column}.SlotNames";
+
+    /// <summary>The same model with its input and its first output named after the columns that ML.NET binds them to.</summary>
+    public OnnxModel Rename(string input, string output)
+    {
+        // ML.NET cuts this ending off when it names the column, and would not find the tensor again.
+        if (output.EndsWith(".output", StringComparison.Ordinal))
+            throw new ArgumentException($"Expected a name for the output that does not end in '.output', got '{output}'.", nameof(output));
+        if (input == output)
+            throw new ArgumentException($"Expected different names for input and output, got '{input}' for both; rename the feature column.", nameof(output));
+
+        ModelProto proto = _proto.Clone();
+        GraphProto graph = proto.Graph;
+        var renamed = new Dictionary<string, string>(StringComparer.Ordinal) { [InputName] = input, [OutputName] = output };
+        var taken = new HashSet<string>(graph.Node.SelectMany(node => node.Output), StringComparer.Ordinal);
+        taken.Add(InputName);
+        foreach (string name in taken.Where(name => (name == input || name == output) && !renamed.ContainsKey(name)).ToArray())
+        {
+            string free = name + ".inner";
+            while (!taken.Add(free) || free == input || free == output) free += "_";
+            renamed[name] = free;
+        }
+
+        string slotNames = SlotNamesNode(OutputName);
+        foreach (NodeProto node in graph.Node)
+        {
+            for (int i = 0; i < node.Input.Count; i++) node.Input[i] = Renamed(node.Input[i]);
+            for (int i = 0; i < node.Output.Count; i++) node.Output[i] = Renamed(node.Output[i]);
+            if (node.Name == slotNames) node.Name = SlotNamesNode(output);
+        }
+        foreach (ValueInfoProto value in graph.Input.Concat(graph.Output)) value.Name = Renamed(value.Name);
+        return new OnnxModel(proto, Layers);
+
+        string Renamed(string name) => renamed.GetValueOrDefault(name, name);
+    }
+
+    private static int Width(ValueInfoProto value) => checked((int)value.Type.TensorType.Shape.Dim[1].DimValue);
+}
