@@ -26,6 +26,12 @@ internal sealed class ExecutionPlan
     /// <summary>The network's output in the evaluation, [batch, outputs], working storage.</summary>
     public required Tensor Output { get; init; }
 
+    /// <summary>The outputs of all layers in the training, by layer: readable after it where the plan keeps all.</summary>
+    public required IReadOnlyDictionary<string, Tensor> TrainOutputs { get; init; }
+
+    /// <summary>The gradient of the network's input, NHWC, with the loss scale; null where it was not asked for.</summary>
+    public Tensor? InputGradient { get; init; }
+
     /// <summary>The network's nodes with the names that are unique within this plan, inputs before what uses them.</summary>
     public required IReadOnlyList<(Node Node, string Name)> Layers { get; init; }
 

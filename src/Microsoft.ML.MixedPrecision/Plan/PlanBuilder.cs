@@ -27,6 +27,7 @@ internal sealed class PlanBuilder
             _names.Add(node, name);
             if (node.Inputs.Any(_needGradient.Contains) || node.Op?.Parameters(node.InputShapes).Count > 0) _needGradient.Add(node);
         }
+        if (options.InputGradient) _needGradient.UnionWith(_nodes);
         Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n]))], options);
         foreach (var group in Block.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) _parameters.Add((group.Key, i), parameter);
@@ -69,12 +70,16 @@ internal sealed class PlanBuilder
         var targets = Options.Loss.NewTargets(Options.Batch, Network.Shape);
         var coefficients = new Tensor("Coefficients", ElementType.Single, Region.Parameters, Options.TotalUpdates, Optimizer.CoefficientCount);
 
+        Dictionary<string, Tensor> trainOutputs = [];
+        Tensor? inputGradient = null;
         var train = Section(() =>
         {
             var saved = Forward(features, training: true);
             _phase = Phase.Loss;
             var gradient = LossSteps(targets, withGradient: true)!;
             Backward(gradient, saved);
+            trainOutputs = _nodes.ToDictionary(n => _names[n], n => _outputs[n]);
+            if (Options.InputGradient) inputGradient = SumOfGradients(Network.InputNode);
         });
         var update = Section(() =>
         {
@@ -110,6 +115,8 @@ internal sealed class PlanBuilder
             Output = output!,
             Layers = [.. _nodes.Select(n => (n, _names[n]))],
             LayerOutputs = layerOutputs,
+            TrainOutputs = trainOutputs,
+            InputGradient = inputGradient,
             Parameters = Block,
             Buffers = [.. _buffers.Values],
             Control = Control,

@@ -23,6 +23,9 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
     /// <summary>Gives every tensor memory of its own, so that all can be read after a step: for checks, not for training.</summary>
     public bool KeepAll { get; init; }
 
+    /// <summary>Computes the gradient of the network's input too, into <see cref="ExecutionPlan.InputGradient"/>: for checks.</summary>
+    public bool InputGradient { get; init; }
+
     /// <summary>Without master weights the update works on the FP16 copy alone. Only to show what that costs.</summary>
     public bool MasterWeights { get; init; } = true;
 }
