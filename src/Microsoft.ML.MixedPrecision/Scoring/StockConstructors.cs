@@ -35,7 +35,7 @@ internal static class StockConstructors
 
     /// <summary>A linear model and its calibrator: the type that ML.NET's own logistic regressions return.</summary>
     public static CalibratedModelParametersBase<LinearBinaryModelParameters, PlattCalibrator> Calibrated(IHostEnvironment env, LinearBinaryModelParameters model, PlattCalibrator calibrator) =>
-        (CalibratedModelParametersBase<LinearBinaryModelParameters, PlattCalibrator>)ParameterMixing(env, model, calibrator);
+        (CalibratedModelParametersBase<LinearBinaryModelParameters, PlattCalibrator>)ParameterMixing<LinearBinaryModelParameters, PlattCalibrator>.Create(env, model, calibrator);
 
     public static BinaryPredictionTransformer<CalibratedModelParametersBase<LinearBinaryModelParameters, PlattCalibrator>> BinaryTransformer(
         IHostEnvironment env, CalibratedModelParametersBase<LinearBinaryModelParameters, PlattCalibrator> model, DataViewSchema schema, string featureColumn) =>
@@ -49,10 +49,6 @@ internal static class StockConstructors
         IHostEnvironment env, LinearRegressionModelParameters model, DataViewSchema schema, string featureColumn) =>
         Transformers<LinearRegressionModelParameters>.Regression(env, model, schema, featureColumn);
 
-    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    [return: UnsafeAccessorType("Microsoft.ML.Calibrators.ParameterMixingCalibratedModelParameters`2[[Microsoft.ML.Trainers.LinearBinaryModelParameters, Microsoft.ML.StandardTrainers],[Microsoft.ML.Calibrators.PlattCalibrator, Microsoft.ML.Data]], Microsoft.ML.Data")]
-    private static extern object ParameterMixing(IHostEnvironment env, LinearBinaryModelParameters predictor, PlattCalibrator calibrator);
-
     // A generic type's constructor is reached only through a generic type with the same parameters.
     private static class Transformers<TModel> where TModel : class
     {
@@ -64,5 +60,11 @@ internal static class StockConstructors
 
         [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
         public static extern RegressionPredictionTransformer<TModel> Regression(IHostEnvironment env, TModel model, DataViewSchema inputSchema, string featureColumn);
+    }
+    private static class ParameterMixing<TSubModel, TCalibrator> where TSubModel : class where TCalibrator : class, ICalibrator
+    {
+        [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
+        [return: UnsafeAccessorType("Microsoft.ML.Calibrators.ParameterMixingCalibratedModelParameters`2[[!0],[!1]], Microsoft.ML.Data")]
+        public static extern object Create(IHostEnvironment env, TSubModel predictor, TCalibrator calibrator);
     }
 }

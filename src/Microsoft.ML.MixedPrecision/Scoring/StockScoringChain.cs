@@ -9,12 +9,11 @@ namespace Microsoft.ML.MixedPrecision;
 /// A trained network as stock ML.NET parts: <see cref="OnnxTransformer"/>, then a linear prediction transformer with identity
 /// weights. Schema, annotations, evaluation and the saved file are therefore ML.NET's own, and a saved model loads in an
 /// application that has never heard of this library.
-/// The network's output column is named <c>Score</c> and hidden by the head's column of that name: no column is left over.
+/// The network's output column has the name of the head's first column, which hides it: no column is left over, and ML.NET, which puts
+/// a column right behind the one that it hides, keeps the order of a native trainer.
 /// </summary>
 internal sealed class StockScoringChain : IDisposable
 {
-    private const string ScoreColumn = "Score";
-
     // A transformer reads its file again when it is saved: the file lives as long as the transformer, whoever holds it.
     private static readonly ConditionalWeakTable<OnnxTransformer, TemporaryFile> s_files = [];
 
@@ -44,7 +43,7 @@ internal sealed class StockScoringChain : IDisposable
         if (task == ScoringTask.VectorRegression && (scale != 1 || offset != 0))
             throw new ArgumentException("Expected the network itself to undo a standardized vector label, got a scale or an offset; add it to the graph.", nameof(scale));
 
-        OnnxModel bound = model.Rename(featureColumn, featureColumn == ScoreColumn ? "MixedPrecision.Output" : ScoreColumn);
+        OnnxModel bound = model.Rename(featureColumn, OutputColumn(task, featureColumn));
         Task = task;
         _session = new Lazy<OnnxSession>(() => new OnnxSession(bound, gpuDeviceId, fallbackToCpu));
         var file = new TemporaryFile(bound.ToBytes(), ".onnx");
@@ -102,6 +101,14 @@ internal sealed class StockScoringChain : IDisposable
         if (_session.IsValueCreated) _session.Value.Dispose();
         Chain.Dispose();
         if (s_files.TryGetValue(_network, out TemporaryFile? file)) file.Dispose();
+    }
+
+    private static string OutputColumn(ScoringTask task, string featureColumn)
+    {
+        string first = task is ScoringTask.Binary or ScoringTask.Multiclass ? "PredictedLabel" : "Score";
+        return first != featureColumn ? first
+            : task == ScoringTask.VectorRegression ? throw new ArgumentException($"Expected a feature column with another name than the output's, got '{first}'; rename it.", nameof(featureColumn))
+            : "MixedPrecision.Output"; // stays in the schema, the features stay visible to the network
     }
 
     private static ITransformer? Head(IHostEnvironment env, ScoringTask task, DataViewSchema schema, string networkColumn, string labelColumn, int columns, float scale, float offset)
