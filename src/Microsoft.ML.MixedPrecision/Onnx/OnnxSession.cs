@@ -18,13 +18,16 @@ internal sealed class OnnxSession : IDisposable
     public OnnxSession(OnnxModel model, int? gpuDeviceId = null, bool fallbackToCpu = false)
     {
         byte[] bytes = model.ToBytes();
-        _session = WithRuntime(() => Open(bytes, gpuDeviceId, fallbackToCpu));
+        (_session, GpuDeviceId) = WithRuntime(() => Open(bytes, gpuDeviceId, fallbackToCpu));
         _input = [model.InputName];
         _outputs = [.. _session.OutputNames];
         _columns = [.. _outputs.Select(name => _session.OutputMetadata[name].Dimensions[1])];
         Features = model.Features;
         Layers = model.Layers;
     }
+
+    /// <summary>The GPU that is used; null where it is the CPU.</summary>
+    public int? GpuDeviceId { get; }
 
     public int Features { get; }
 
@@ -71,7 +74,7 @@ internal sealed class OnnxSession : IDisposable
         {
             return call();
         }
-        catch (Exception e) when (IsRuntimeMissing(e))
+        catch (Exception e) when (e is not InvalidOperationException && IsRuntimeMissing(e)) // that one already says what is wrong
         {
             throw new InvalidOperationException(
                 "ONNX Runtime's native library was not found. Add the package Microsoft.ML.OnnxRuntime (scores on the CPU) or Microsoft.ML.OnnxRuntime.Gpu " +
@@ -81,28 +84,31 @@ internal sealed class OnnxSession : IDisposable
 
     private static bool IsRuntimeMissing(Exception? e)
     {
-        // Thrown by a static constructor, it comes wrapped; ML.NET wraps it once more.
-        for (; e is not null; e = e.InnerException)
+        for (; e is not null; e = e.InnerException) // a static constructor throws it, so it comes wrapped
             if (e is DllNotFoundException or EntryPointNotFoundException) return true;
         return false;
     }
 
-    private static InferenceSession Open(byte[] bytes, int? gpuDeviceId, bool fallbackToCpu)
+    private static (InferenceSession Session, int? GpuDeviceId) Open(byte[] bytes, int? gpuDeviceId, bool fallbackToCpu)
     {
+        using var cpu = new SessionOptions(); // first: without the native library this throws, and the GPU is not to blame
         if (gpuDeviceId is { } device)
         {
             try
             {
                 using SessionOptions gpu = SessionOptions.MakeSessionOptionWithCudaProvider(device);
-                return new InferenceSession(bytes, gpu);
+                return (new InferenceSession(bytes, gpu), device);
             }
-            catch (Exception e) when (fallbackToCpu && e is OnnxRuntimeException or EntryPointNotFoundException)
+            catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException)
             {
-                // What FallbackToCpu asks for; OnnxTransformer does the same.
+                // The CPU package has no entry point for CUDA; the GPU package reports what is wrong with driver or device.
+                if (!fallbackToCpu)
+                    throw new InvalidOperationException(
+                        $"ONNX Runtime cannot score on GPU {device}: {e.Message.TrimEnd('.')}. Expected the package Microsoft.ML.OnnxRuntime.Gpu in place of Microsoft.ML.OnnxRuntime, " +
+                        "and the CUDA libraries that it names; or set MLContext.FallbackToCpu, or MLContext.GpuDeviceId to null.", e);
             }
         }
-        using var cpu = new SessionOptions();
-        return new InferenceSession(bytes, cpu);
+        return (new InferenceSession(bytes, cpu), null);
     }
 
     private static OrtValue Tensor(Memory<float> memory, int rows, int columns) =>

@@ -15,7 +15,7 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class StockScoringChain : IDisposable
 {
     // A transformer reads its file again when it is saved: the file lives as long as the transformer, whoever holds it.
-    private static readonly ConditionalWeakTable<OnnxTransformer, TemporaryFile> s_files = [];
+    private static readonly ConditionalWeakTable<OnnxTransformer, TemporaryFile> Files = [];
 
     private readonly OnnxTransformer _network;
     private readonly ITransformer? _head;
@@ -46,15 +46,18 @@ internal sealed class StockScoringChain : IDisposable
         OnnxModel bound = model.Rename(featureColumn, OutputColumn(task, featureColumn));
         Task = task;
         _session = new Lazy<OnnxSession>(() => new OnnxSession(bound, gpuDeviceId, fallbackToCpu));
+        // ML.NET's own fallback misses what the CPU package throws, so it is told of a GPU only where there is one.
+        int? usedGpu = gpuDeviceId is null ? null : _session.Value.GpuDeviceId;
         var file = new TemporaryFile(bound.ToBytes(), ".onnx");
         try
         {
-            _network = OnnxSession.WithRuntime(() => StockConstructors.Onnx(env, [bound.OutputName], [bound.InputName], file.Name, gpuDeviceId, fallbackToCpu, null, 100, null, null));
-            s_files.Add(_network, file);
+            _network = OnnxSession.WithRuntime(() => StockConstructors.Onnx(env, [bound.OutputName], [bound.InputName], file.Name, usedGpu, false, null, 100, null, null));
+            Files.Add(_network, file);
         }
         catch
         {
             file.Dispose();
+            if (_session.IsValueCreated) _session.Value.Dispose();
             throw;
         }
         _head = Head(env, task, _network.GetOutputSchema(trainSchema), bound.OutputName, labelColumn, model.Columns, scale, offset);
@@ -100,7 +103,7 @@ internal sealed class StockScoringChain : IDisposable
         _disposed = true;
         if (_session.IsValueCreated) _session.Value.Dispose();
         Chain.Dispose();
-        if (s_files.TryGetValue(_network, out TemporaryFile? file)) file.Dispose();
+        if (Files.TryGetValue(_network, out TemporaryFile? file)) file.Dispose();
     }
 
     private static string OutputColumn(ScoringTask task, string featureColumn)

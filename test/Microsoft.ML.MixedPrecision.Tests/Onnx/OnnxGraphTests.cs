@@ -6,31 +6,31 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass]
 public sealed class OnnxGraphTests
 {
-    private static readonly float[] s_weights = LinearModel.Exact(4 * 3, 1), s_bias = LinearModel.Exact(3, 2), s_rows = LinearModel.Exact(5 * 4, 3);
+    private static readonly float[] Weights = LinearModel.Exact(4 * 3, 1), Bias = LinearModel.Exact(3, 2), Rows = LinearModel.Exact(5 * 4, 3);
 
     [TestMethod]
     [DataRow(OnnxPrecision.Half)]
     [DataRow(OnnxPrecision.Single)]
     public void LinearGraphScoresWhatItSays(OnnxPrecision precision)
     {
-        using var session = new OnnxSession(LinearModel.Build(precision, s_weights, s_bias));
+        using var session = new OnnxSession(LinearModel.Build(precision, Weights, Bias));
         Assert.AreEqual(4, session.Features);
         Assert.AreEqual(3, session.Columns);
 
         var output = new float[5 * 3];
-        session.Run(s_rows, 5, output);
-        OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(s_rows, s_weights, s_bias), output, 3, Tolerances.Of(precision, terms: 5)));
+        session.Run(Rows, 5, output);
+        OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), output, 3, Tolerances.Of(precision, terms: 5)));
     }
 
     [TestMethod]
     public void HalfWeightsAreHalvesInConstantsAndNeverInitializers()
     {
-        ModelProto proto = ModelProto.Parser.ParseFrom(LinearModel.Build(OnnxPrecision.Half, s_weights, s_bias).ToBytes());
+        ModelProto proto = ModelProto.Parser.ParseFrom(LinearModel.Build(OnnxPrecision.Half, Weights, Bias).ToBytes());
         Assert.IsEmpty(proto.Graph.Initializer);
         TensorProto[] constants = [.. proto.Graph.Node.Where(node => node.OpType == "Constant").Select(node => node.Attribute[0].T)];
         Assert.HasCount(2, constants);
         Assert.IsTrue(constants.All(tensor => tensor.DataType == (int)TensorProto.Types.DataType.Float16));
-        Assert.AreEqual(2 * s_weights.Length, constants[0].RawData.Length);
+        Assert.AreEqual(2 * Weights.Length, constants[0].RawData.Length);
         Assert.AreEqual((int)TensorProto.Types.DataType.Float, proto.Graph.Input[0].Type.TensorType.ElemType);
         Assert.AreEqual((int)TensorProto.Types.DataType.Float, proto.Graph.Output[0].Type.TensorType.ElemType);
         Assert.AreEqual("N", proto.Graph.Input[0].Type.TensorType.Shape.Dim[0].DimParam);
@@ -41,9 +41,9 @@ public sealed class OnnxGraphTests
     {
         var metadata = new OnnxMetadata { LabelNames = ["a", "b", "c"], Description = "three", Properties = [("epochs", "5")] };
         CollectionAssert.AreEqual(
-            LinearModel.Build(OnnxPrecision.Half, s_weights, s_bias, metadata).ToBytes(),
-            LinearModel.Build(OnnxPrecision.Half, s_weights, s_bias, metadata).ToBytes());
-        OnnxGraph graph = LinearModel.Graph(OnnxPrecision.Half, s_weights, s_bias, out string output);
+            LinearModel.Build(OnnxPrecision.Half, Weights, Bias, metadata).ToBytes(),
+            LinearModel.Build(OnnxPrecision.Half, Weights, Bias, metadata).ToBytes());
+        OnnxGraph graph = LinearModel.Graph(OnnxPrecision.Half, Weights, Bias, out string output);
         graph.Expose("linear", output, 3);
         byte[] first = graph.Build(output, 3, metadata).ToBytes();
         _ = graph.BuildForCheck(output, 3, metadata);
@@ -53,7 +53,7 @@ public sealed class OnnxGraphTests
     [TestMethod]
     public void MetadataSurvivesTheFile()
     {
-        OnnxModel model = LinearModel.Build(OnnxPrecision.Half, s_weights, s_bias,
+        OnnxModel model = LinearModel.Build(OnnxPrecision.Half, Weights, Bias,
             new OnnxMetadata { ProducerVersion = "1.2.3", ModelVersion = 7, Description = "doc", LabelNames = ["x", "y", "z, \"q\""], Properties = [("seed", "9")] });
         OnnxModel read = OnnxModel.Read(model.ToBytes());
         Assert.AreEqual("x|y|z, \"q\"", string.Join('|', read.LabelNames));
@@ -69,7 +69,7 @@ public sealed class OnnxGraphTests
     [TestMethod]
     public void LabelNamesMustFitTheOutput()
     {
-        OnnxGraph graph = LinearModel.Graph(OnnxPrecision.Half, s_weights, s_bias, out string output);
+        OnnxGraph graph = LinearModel.Graph(OnnxPrecision.Half, Weights, Bias, out string output);
         var e = Assert.ThrowsExactly<ArgumentException>(() => graph.Build(output, 3, new OnnxMetadata { LabelNames = ["only"] }));
         StringAssert.Contains(e.Message, "3 output columns, got 1");
     }
@@ -139,13 +139,13 @@ public sealed class OnnxGraphTests
     [DataRow(OnnxPrecision.Single)]
     public void TheFileLoadsThroughApplyOnnxModel(OnnxPrecision precision)
     {
-        OnnxModel model = LinearModel.Build(precision, s_weights, s_bias, new OnnxMetadata { LabelNames = ["red", "green", "blue"] });
+        OnnxModel model = LinearModel.Build(precision, Weights, Bias, new OnnxMetadata { LabelNames = ["red", "green", "blue"] });
         string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.onnx");
         try
         {
             OnnxFile.Save(model, path);
             var ml = new MLContext(seed: 1);
-            IDataView data = ml.Data.LoadFromEnumerable(Enumerable.Range(0, 5).Select(r => new Row { Features = s_rows[(4 * r)..(4 * r + 4)] }));
+            IDataView data = ml.Data.LoadFromEnumerable(Enumerable.Range(0, 5).Select(r => new Row { Features = Rows[(4 * r)..(4 * r + 4)] }));
             using var transformer = ml.Transforms.ApplyOnnxModel("output", "features", path).Fit(data);
             IDataView scored = transformer.Transform(data);
 
@@ -153,7 +153,7 @@ public sealed class OnnxGraphTests
             scored.Schema["output"].GetSlotNames(ref names);
             Assert.AreEqual("red|green|blue", string.Join('|', names.DenseValues()));
             float[] actual = [.. scored.GetColumn<float[]>("output").SelectMany(row => row)];
-            OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(s_rows, s_weights, s_bias), actual, 3, Tolerances.Of(precision, terms: 5)));
+            OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), actual, 3, Tolerances.Of(precision, terms: 5)));
         }
         finally
         {

@@ -9,7 +9,7 @@ internal sealed class ScoringData
 
     public static readonly float[] Weights = LinearModel.Exact(Features * Classes, 11), Bias = LinearModel.Exact(Classes, 12);
 
-    private static readonly string[] s_names = ["setosa", "versicolor", "virginica"];
+    private static readonly string[] Names = ["setosa", "versicolor", "virginica"];
 
     public ScoringData(MLContext ml, int rows, int seed = 5)
     {
@@ -19,7 +19,7 @@ internal sealed class ScoringData
         {
             float[] logits = Logits[(r * Classes)..((r + 1) * Classes)];
             int best = Array.IndexOf(logits, logits.Max());
-            return new Row { Id = r, Pixels = Rows[(r * Features)..((r + 1) * Features)], Name = s_names[best], Code = best * 10, Size = best + 0.5f, IsFirst = logits[0] > 0, Value = logits[0], Values = logits };
+            return new Row { Id = r, Pixels = Rows[(r * Features)..((r + 1) * Features)], Name = Names[best], Code = best * 10, Size = best + 0.5f, IsFirst = logits[0] > 0, Value = logits[0], Values = logits };
         }));
     }
 

@@ -9,7 +9,7 @@ public sealed class StockScoringChainTests
     private readonly MLContext _ml = new(seed: 1);
 
     // What the format explains: three logits of at most 5 terms, and the softmax's and the sigmoid's own roundings.
-    private static readonly OnnxTolerance s_single = Tolerances.Of(OnnxPrecision.Single, terms: 8);
+    private static readonly OnnxTolerance SinglePrecision = Tolerances.Of(OnnxPrecision.Single, terms: 8);
 
     [TestMethod]
     [DataRow("Name")]
@@ -195,6 +195,20 @@ public sealed class StockScoringChainTests
     }
 
     [TestMethod]
+    public void AGpuThatIsNotThereIsOneClearErrorOrTheCpu()
+    {
+        const int Absent = 99;
+        var data = new ScoringData(_ml, 5);
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => new StockScoringChain(_ml, ScoringData.FirstLogit(), data.View.Schema, "Pixels", "Value", ScoringTask.Regression, gpuDeviceId: Absent));
+        StringAssert.Contains(e.Message, "GPU 99");
+        StringAssert.Contains(e.Message, "FallbackToCpu");
+
+        using StockScoringChain chain = new(_ml, ScoringData.FirstLogit(), data.View.Schema, "Pixels", "Value", ScoringTask.Regression, gpuDeviceId: Absent, fallbackToCpu: true);
+        Same([.. data.View.GetColumn<float>("Value")], Scores(chain.Transform(data.View)), 1);
+        Same([.. data.View.GetColumn<float>("Value")], Scores(chain.Chain.Transform(data.View)), 1);
+    }
+
+    [TestMethod]
     public void InputThatDoesNotFitIsNamed()
     {
         IDataView data = new ScoringData(_ml, 5).View;
@@ -230,10 +244,10 @@ public sealed class StockScoringChainTests
     public void DisposingRemovesTheTemporaryFileAndEndsUse()
     {
         IDataView data = new ScoringData(_ml, 5).View;
-        string[] Files() => Directory.GetFiles(Path.GetTempPath(), "MixedPrecision.*.onnx");
-        string[] before = Files();
+        string[] Present() => Directory.GetFiles(Path.GetTempPath(), "MixedPrecision.*.onnx");
+        string[] before = Present();
         StockScoringChain chain = Chain(ScoringData.FirstLogit(), data, "Value", ScoringTask.Regression);
-        string[] added = [.. Files().Except(before)];
+        string[] added = [.. Present().Except(before)];
         Assert.IsNotEmpty(added);
         _ = Scores(chain.Transform(data));
         chain.Dispose();
@@ -282,7 +296,7 @@ public sealed class StockScoringChainTests
     }
 
     private static void Same(float[] expected, float[] actual, int columns) =>
-        OnnxCheck.Compare(new OnnxComparison("Score", expected, actual, columns, s_single));
+        OnnxCheck.Compare(new OnnxComparison("Score", expected, actual, columns, SinglePrecision));
 
     private static List<byte[]> Entries(byte[] zip)
     {
