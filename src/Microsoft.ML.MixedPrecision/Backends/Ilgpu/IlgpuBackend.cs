@@ -1,0 +1,108 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using Half = ILGPU.Half;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>How half precision is held on a device.</summary>
+internal enum HalfFormat
+{
+    /// <summary>By the device's FP16 type where it has one, else as bits.</summary>
+    Auto,
+
+    /// <summary>By the device's FP16 type.</summary>
+    Native,
+
+    /// <summary>As 16-bit integers that kernels convert themselves.</summary>
+    Bits,
+}
+
+/// <summary>
+/// One plan's memory on a GPU, and launches on one stream of it. A launch returns at once; the device runs them in order.
+/// <para>
+/// How an operation binds its kernels (the <c>&lt;Op&gt;.Gpu.cs</c> beside it): declare a <c>private readonly record struct
+/// Arguments&lt;T&gt;</c> of <see cref="ArrayView{T}"/>s and scalars, a static kernel, and let BindGpu return
+/// <c>gpu.For(y.Length, Run&lt;T, TStorage&gt;, new Arguments&lt;T&gt;(gpu.View&lt;T&gt;(x), gpu.View&lt;T&gt;(y)))</c>.
+/// Kernels see no managed objects and no <see langword="bool"/> fields, convert through TStorage and compute in float.
+/// A kernel with shared memory and barriers groups itself: <see cref="ForGroups"/>.
+/// </para>
+/// </summary>
+internal sealed unsafe partial class IlgpuBackend : Backend
+{
+    private readonly IlgpuDevice _device;
+    private readonly AcceleratorStream _stream;
+    private readonly Dictionary<Region, MemoryBuffer1D<byte, Stride1D.Dense>> _arenas = [];
+    private readonly Dictionary<Tensor, HostStaging> _staging = [];
+
+    /// <param name="precision">The working storage.</param>
+    /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
+    public IlgpuBackend(Precision precision, IlgpuDevice device, HalfFormat half = HalfFormat.Auto) : base(precision)
+    {
+        _device = device;
+        if (half == HalfFormat.Native && !device.HasHalf)
+            throw new ArgumentException($"{device.Name} has no FP16 type; use {nameof(HalfFormat)}.{nameof(HalfFormat.Bits)}.", nameof(half));
+        Format = half != HalfFormat.Auto ? half : device.HasHalf ? HalfFormat.Native : HalfFormat.Bits;
+        _stream = device.Accelerator.CreateStream();
+    }
+
+    public override string Device => _device.Name;
+
+    /// <summary>How half precision is held here; never <see cref="HalfFormat.Auto"/>.</summary>
+    public HalfFormat Format { get; }
+
+    public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
+    {
+        foreach (var (region, size) in bytes)
+        {
+            // Drivers align an allocation to 256 bytes at least, which is what the planner assumes. None gives 0 bytes.
+            var arena = _device.Accelerator.Allocate1D<byte>(Math.Max(size, 256));
+            arena.MemSetToZero(_stream);
+            _arenas.Add(region, arena);
+        }
+        _stream.Synchronize();
+    }
+
+    /// <summary>A tensor's elements on the device. Valid until the backend is disposed.</summary>
+    public ArrayView<T> View<T>(Tensor tensor) where T : unmanaged
+    {
+        int size = Unsafe.SizeOf<T>();
+        if (size != SizeOf(tensor.Element))
+            throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {size}.");
+        ArrayView<byte> arena = _arenas[tensor.Region].View;
+        return arena.SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size).Cast<T>();
+    }
+
+    public override Action Bind(Kernel kernel) => (Precision, Format, _device.IsSimulator) switch
+    {
+        (Precision.Single, _, _) => kernel.BindGpu<float, SingleStorage>(this),
+        (_, HalfFormat.Bits, _) => kernel.BindGpu<ushort, HalfBitsStorage>(this),
+        (_, _, true) => kernel.BindGpu<Half, SimulatedHalfStorage>(this),
+        _ => kernel.BindGpu<Half, HalfStorage>(this),
+    };
+
+    /// <summary>An action that runs <paramref name="kernel"/> for each of <paramref name="count"/> items, grouped as suits the device.</summary>
+    /// <param name="kernel">Static; called with the item's index.</param>
+    /// <param name="arguments">Views and scalars, fixed from here on.</param>
+    public Action For<TArguments>(long count, Action<Index1D, TArguments> kernel, TArguments arguments) where TArguments : struct
+    {
+        var launch = _device.Load(kernel);
+        var (stream, extent) = (_stream, new Index1D(checked((int)count)));
+        return extent.Size == 0 ? () => { } : () => launch(stream, extent, arguments);
+    }
+
+    /// <summary>
+    /// An action that runs <paramref name="kernel"/> in groups of threads that share memory and meet at barriers. Every thread
+    /// of every group runs: the kernel itself leaves out what lies beyond the data, and no thread returns before a barrier.
+    /// </summary>
+    /// <param name="groups">The grid, in groups.</param>
+    /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
+    public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments) where TArguments : struct
+    {
+        var launch = _device.Load(kernel);
+        var stream = _stream;
+        var config = new KernelConfig(groups, threads);
+        return () => launch(stream, config, arguments);
+    }
+}

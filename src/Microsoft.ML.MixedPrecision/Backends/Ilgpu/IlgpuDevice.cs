@@ -1,0 +1,122 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// A device opened by ILGPU, with every kernel that was ever compiled for it. There is one for each device of the machine,
+/// for as long as the process lives: a second Fit compiles nothing, as with CUDA's own primary context.
+/// </summary>
+internal sealed class IlgpuDevice
+{
+    /// <summary>
+    /// Threads of a group on the simulator: 2 warps of 32. It runs each as an OS thread, so that a small group is a fast one.
+    /// </summary>
+    private const int SimulatorWarp = 32, SimulatorWarps = 2;
+
+    private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
+
+    private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
+
+    private IlgpuDevice(Accelerator accelerator, string name)
+    {
+        Accelerator = accelerator;
+        Name = name;
+    }
+
+    /// <summary>ILGPU's CPU accelerator: correct and slow (about 1 us per element), for tests only.</summary>
+    public static IlgpuDevice Simulator => Open(AcceleratorType.CPU, 0);
+
+    public Accelerator Accelerator { get; }
+
+    /// <summary>The device, in words: "CUDA device 0: NVIDIA H100 80GB HBM3 (SM_90)".</summary>
+    public string Name { get; }
+
+    public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
+
+    /// <summary>Whether kernels may use the FP16 type: always on CUDA and the simulator, with cl_khr_fp16 on OpenCL.</summary>
+    public bool HasHalf => Accelerator.Capabilities is not CLCapabilityContext opencl || opencl.Float16;
+
+    /// <summary>How many devices of a kind ILGPU can open here.</summary>
+    public static int Count(AcceleratorType type)
+    {
+        using var context = CreateContext(type);
+        return context.Devices.Length;
+    }
+
+    /// <summary>The device; opened at the first call, the same object at all later ones.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
+    public static IlgpuDevice Open(AcceleratorType type, int ordinal)
+    {
+        var lazy = Opened.GetOrAdd((type, ordinal), static key => new(() => Create(key.Type, key.Ordinal)));
+        try
+        {
+            return lazy.Value;
+        }
+        catch
+        {
+            Opened.TryRemove(new((type, ordinal), lazy)); // a driver may be installed, or a device plugged in, before the next try
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// The launcher of a 1-D kernel that ILGPU groups by itself; compiled at the first call. It takes the stream, the number of
+    /// items and the arguments, and launches without allocating.
+    /// </summary>
+    public Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
+        (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, (accelerator, method) =>
+            accelerator.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
+
+    /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
+    public Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
+        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, (accelerator, method) =>
+            accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
+
+    private Delegate Load(MethodInfo method, Func<Accelerator, MethodInfo, Delegate> load)
+    {
+        if (!method.IsStatic)
+            throw new ArgumentException($"Kernel '{method.DeclaringType?.Name}.{method.Name}': expected a static method, got one of an instance; pass what it needs in the arguments.");
+        return _launchers.GetOrAdd(method, m => new(() => load(Accelerator, m))).Value;
+    }
+
+    private static IlgpuDevice Create(AcceleratorType type, int ordinal)
+    {
+        var context = CreateContext(type);
+        try
+        {
+            if (ordinal < 0 || ordinal >= context.Devices.Length)
+                throw new ArgumentOutOfRangeException(nameof(ordinal), $"There is no {type} device {ordinal}; {context.Devices.Length} were found.");
+            var accelerator = context.Devices[ordinal].CreateAccelerator(context);
+            return new(accelerator, accelerator switch
+            {
+                CudaAccelerator cuda => $"CUDA device {ordinal}: {cuda.Name} ({cuda.Architecture})",
+                CPUAccelerator => "ILGPU simulator",
+                _ => $"{type} device {ordinal}: {accelerator.Name}",
+            });
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+    }
+
+    // O1, never O2: that moves loads of shared memory across barriers and branches uniformly where threads diverge.
+    private static Context CreateContext(AcceleratorType type) => Context.Create(builder =>
+    {
+        builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
+        switch (type)
+        {
+            case AcceleratorType.Cuda: builder.Cuda(); break;
+            case AcceleratorType.OpenCL: builder.OpenCL(); break;
+            default: builder.CPU(new CPUDevice(SimulatorWarp, SimulatorWarps, numMultiprocessors: 1)); break;
+        }
+    });
+}
