@@ -5,8 +5,9 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// Runs an ONNX model with ONNX Runtime, many rows at a time. Thread-safe.
-/// A row's result can depend on how many rows run with it: ONNX Runtime takes other code for one row than for many. The
-/// difference is rounding in the working precision, and the same rows in the same batches always give the same bits.
+/// ONNX Runtime does not promise that a row's bits are the same in every batch. Its CPU code kept them the same for linear and
+/// convolutional networks in both precisions, in batches of 1 to 512 (x64 with AVX-512); where it does not, the difference is
+/// rounding in the working precision. The same rows in the same batches give the same bits.
 /// </summary>
 internal sealed class OnnxSession : IDisposable
 {

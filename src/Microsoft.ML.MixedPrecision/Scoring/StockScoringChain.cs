@@ -40,6 +40,7 @@ internal sealed class StockScoringChain : IDisposable
         (_featureColumn, _features) = (featureColumn, model.Features);
         CheckFeatures(trainSchema);
         CheckColumns(task, model.Columns);
+        if (task == ScoringTask.Multiclass) CheckLabel(trainSchema, labelColumn, model.Columns);
         if (task == ScoringTask.VectorRegression && (scale != 1 || offset != 0))
             throw new ArgumentException("Expected the network itself to undo a standardized vector label, got a scale or an offset; add it to the graph.", nameof(scale));
 
@@ -154,6 +155,13 @@ internal sealed class StockScoringChain : IDisposable
         };
         if (!fits)
             throw new ArgumentException($"{task}: expected a network with {(task == ScoringTask.Multiclass ? "2 to 46339 outputs" : "1 output")}, got {columns}.", nameof(columns));
+    }
+
+    private static void CheckLabel(DataViewSchema schema, string labelColumn, int classes)
+    {
+        // ML.NET leaves the names out where the counts differ, and would say nothing.
+        if (schema.GetColumnOrNull(labelColumn) is not { Type: KeyDataViewType key } || key.Count != (ulong)classes)
+            throw new ArgumentOutOfRangeException(nameof(schema), $"Label column '{labelColumn}': expected a key with {classes} values, as many as the network has outputs, got {schema.GetColumnOrNull(labelColumn)?.Type.ToString() ?? "no such column"}.");
     }
 
     private void CheckFeatures(DataViewSchema schema)

@@ -10,9 +10,9 @@ public sealed class BatchedScorerTests
     [TestMethod]
     [DataRow(0)]
     [DataRow(1)]
-    [DataRow(255)]
-    [DataRow(256)]
-    [DataRow(257)]
+    [DataRow(127)]
+    [DataRow(128)]
+    [DataRow(129)]
     [DataRow(600)]
     public void EveryRowGetsItsOwnScoreAndKeepsItsColumns(int rows)
     {

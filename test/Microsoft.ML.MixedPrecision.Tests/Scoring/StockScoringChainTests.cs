@@ -241,6 +241,19 @@ public sealed class StockScoringChainTests
     }
 
     [TestMethod]
+    [DataRow("Name", "String")]
+    [DataRow("absent", "no such column")]
+    [DataRow("Two", "Key<UInt32, 0-1>")]
+    public void ALabelThatDoesNotFitTheNetworkIsNamed(string label, string got)
+    {
+        IDataView data = new ScoringData(_ml, 20).View;
+        data = _ml.Transforms.Conversion.MapValueToKey("Two", "IsFirst").Fit(data).Transform(data);
+        var e = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Chain(ScoringData.ClassModel(), data, label, ScoringTask.Multiclass));
+        StringAssert.Contains(e.Message, $"'{label}': expected a key with 3 values");
+        StringAssert.Contains(e.Message, got);
+    }
+
+    [TestMethod]
     public void DisposingRemovesTheTemporaryFileAndEndsUse()
     {
         IDataView data = new ScoringData(_ml, 5).View;
