@@ -1,3 +1,5 @@
+using System.Xml.Linq;
+
 namespace Microsoft.ML.MixedPrecision.Build;
 
 /// <summary>
@@ -14,15 +16,11 @@ internal static class Consumer
         try
         {
             foreach (string file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "eng", "consumer")))
-            {
-                // Kept as .txt in the repository, where a project file would be built as part of it.
-                string name = Path.GetFileName(file);
-                File.Copy(file, Path.Combine(folder, name.EndsWith(".txt", StringComparison.Ordinal) ? name[..^4] : name));
-            }
+                File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
 
             // Its own packages folder, so that a package of the same version that was restored before is not taken for this one.
             var environment = new Dictionary<string, string> { ["NUGET_PACKAGES"] = Path.Combine(folder, "packages") };
-            string[] properties = [$"-p:PackageVersionUnderTest={version}", $"-p:LocalFeed={Repository.Packages}", .. Fallback(version)];
+            string[] properties = [$"-p:PackageVersionUnderTest={version}", $"-p:LocalFeed={Repository.Packages}", $"-p:OnnxRuntimeVersion={CentralVersion("Microsoft.ML.OnnxRuntime")}", .. Fallback(version)];
             bool passed = Command.Step("consumer restore and build", () => Command.Run("dotnet", folder, environment, ["build", "--configuration", "Release", "--nologo", "--verbosity", "quiet", .. properties]))
                 && Command.Step("consumer run", () => Command.Run("dotnet", folder, environment, [Path.Combine("bin", "Release", "net10.0", "Consumer.dll")]));
             Console.WriteLine(passed ? $"consumer: Microsoft.ML.MixedPrecision {version} works outside the repository" : $"consumer: FAILED with Microsoft.ML.MixedPrecision {version}");
@@ -33,6 +31,11 @@ internal static class Consumer
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    private static string CentralVersion(string package) =>
+        (string?)XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props")).Descendants("PackageVersion")
+            .Single(version => (string?)version.Attribute("Include") == package).Attribute("Version")
+        ?? throw new BuildException($"Expected a version of {package} in Directory.Packages.props, found none.");
 
     /// <summary>Other people's packages come from the user's folder where they lie already, which saves 100 MB of ONNX Runtime; not if ours lies there in this version too.</summary>
     private static string[] Fallback(string version)
