@@ -19,7 +19,7 @@ public sealed class OnnxGraphTests
 
         var output = new float[5 * 3];
         session.Run(Rows, 5, output);
-        OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), output, 3, Tolerances.Of(precision, terms: 5)));
+        OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), output, 3, Tolerance.OfSum(precision, terms: 5)));
     }
 
     [TestMethod]
@@ -153,7 +153,7 @@ public sealed class OnnxGraphTests
             scored.Schema["output"].GetSlotNames(ref names);
             Assert.AreEqual("red|green|blue", string.Join('|', names.DenseValues()));
             float[] actual = [.. scored.GetColumn<float[]>("output").SelectMany(row => row)];
-            OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), actual, 3, Tolerances.Of(precision, terms: 5)));
+            OnnxCheck.Compare(new OnnxComparison("output", LinearModel.Expected(Rows, Weights, Bias), actual, 3, Tolerance.OfSum(precision, terms: 5)));
         }
         finally
         {

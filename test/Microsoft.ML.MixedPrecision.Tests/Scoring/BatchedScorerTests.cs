@@ -18,7 +18,7 @@ public sealed class BatchedScorerTests
     {
         var data = new ScoringData(_ml, rows);
         using Scorer scorer = new(data.View);
-        OnnxCheck.Compare(new OnnxComparison("Score", data.Logits, Scores(scorer.View), ScoringData.Classes, Tolerances.Of(OnnxPrecision.Single, terms: 5)));
+        OnnxCheck.Compare(new OnnxComparison("Score", data.Logits, Scores(scorer.View), ScoringData.Classes, Tolerance.OfSum(OnnxPrecision.Single, terms: 5)));
         CollectionAssert.AreEqual(Enumerable.Range(0, rows).ToArray(), scorer.View.GetColumn<int>("Id").ToArray());
         CollectionAssert.AreEqual(data.View.GetColumn<string>("Name").ToArray(), scorer.View.GetColumn<string>("Name").ToArray());
         Assert.AreEqual(data.View.GetRowCount(), scorer.View.GetRowCount());
@@ -56,7 +56,7 @@ public sealed class BatchedScorerTests
         {
             using Scorer shifted = new(_ml.Data.SkipRows(data.View, skip));
             float[] expected = all[(skip * ScoringData.Classes)..];
-            OnnxCheck.Compare(new OnnxComparison("Score", expected, Scores(shifted.View), ScoringData.Classes, Tolerances.Of(OnnxPrecision.Single, terms: 5)));
+            OnnxCheck.Compare(new OnnxComparison("Score", expected, Scores(shifted.View), ScoringData.Classes, Tolerance.OfSum(OnnxPrecision.Single, terms: 5)));
         }
     }
 
@@ -121,7 +121,7 @@ public sealed class BatchedScorerTests
         IDataView hot = _ml.Transforms.Categorical.OneHotEncoding("Pixels", "Kind").Fit(keys).Transform(keys);
         using Scorer sparse = new(hot);
         float[] unit = [.. Enumerable.Range(0, 16).Select(i => i % 5 == 0 ? 1f : 0f)];
-        OnnxCheck.Compare(new OnnxComparison("Score", LinearModel.Expected(unit, ScoringData.Weights, ScoringData.Bias), Scores(sparse.View), ScoringData.Classes, Tolerances.Of(OnnxPrecision.Single, terms: 5)));
+        OnnxCheck.Compare(new OnnxComparison("Score", LinearModel.Expected(unit, ScoringData.Weights, ScoringData.Bias), Scores(sparse.View), ScoringData.Classes, Tolerance.OfSum(OnnxPrecision.Single, terms: 5)));
     }
 
     [TestMethod]

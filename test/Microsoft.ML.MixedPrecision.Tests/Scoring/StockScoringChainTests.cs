@@ -9,7 +9,7 @@ public sealed class StockScoringChainTests
     private readonly MLContext _ml = new(seed: 1);
 
     // What the format explains: three logits of at most 5 terms, and the softmax's and the sigmoid's own roundings.
-    private static readonly OnnxTolerance SinglePrecision = Tolerances.Of(OnnxPrecision.Single, terms: 8);
+    private static readonly OnnxTolerance SinglePrecision = Tolerance.OfSum(OnnxPrecision.Single, terms: 8);
 
     [TestMethod]
     [DataRow("Name")]
