@@ -6,6 +6,8 @@ namespace Microsoft.ML.MixedPrecision.Build;
 /// </summary>
 internal static class TestVerb
 {
+    private const string TimeLimit = "14m";
+
     public static int Run(IReadOnlyList<string> arguments)
     {
         if (!Gates.Restore() || !Gates.Build()) return Report(new TestResults(), failedGates: 1);
@@ -27,7 +29,7 @@ internal static class TestVerb
                 "--report-trx", "--report-trx-filename", Path.GetFileName(trx), "--results-directory", folder,
                 "--coverage", "--coverage-output-format", "cobertura", "--coverage-output", cobertura,
                 "--coverage-settings", Path.Combine(Repository.Root, "eng", "coverage.config"),
-                "--show-test-results", "failed", "--progress", "off",
+                "--show-test-results", "failed", "--progress", "off", "--timeout", TimeLimit,
                 .. arguments,
             ]));
 
