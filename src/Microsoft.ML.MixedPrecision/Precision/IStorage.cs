@@ -21,6 +21,12 @@ internal unsafe interface ICpuStorage<T> : IStorage<T> where T : unmanaged
     /// <summary>Sixteen floats to <paramref name="target"/>.</summary>
     static abstract void Store16(System.Runtime.Intrinsics.Vector512<float> values, T* target);
 
+    /// <summary>
+    /// At least one element and at least <paramref name="count"/>, in whole vectors: up to 15 beyond are read and written. An
+    /// arena has room for that behind its last tensor; the target must have it too, and what is written there means nothing.
+    /// </summary>
+    static abstract void LoadWide(T* source, float* target, int count);
+
     /// <summary>Exactly <paramref name="count"/> elements as floats; nothing beyond is touched.</summary>
     static abstract void Load(T* source, float* target, int count);
 

@@ -1,0 +1,227 @@
+using System.Runtime.CompilerServices;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// A matrix of working storage seen through some rule. It hands out LINES: rows if <see cref="LinesAreRows"/>, else columns,
+/// so that what lies together in memory is read together. Implemented by structs: the JIT compiles the packing once for
+/// each reader, without calls. A reader holds pointers into arenas.
+/// </summary>
+internal unsafe interface IReader
+{
+    static abstract bool LinesAreRows { get; }
+
+    /// <summary>True if reading 8 elements here and 8 there costs no more than 16 together.</summary>
+    static abstract bool ShortRunsAreCheap { get; }
+
+    /// <summary>Line first+i, elements start .. start+count, as floats at target + i * stride, for i below lines.
+    /// Up to 15 floats after each run may be overwritten; lines are written in order.</summary>
+    void Read(int first, int lines, int start, int count, float* target, int stride);
+}
+
+/// <summary>Rows of a matrix, <paramref name="pitch"/> elements apart.</summary>
+internal readonly unsafe struct RowMajor<T, TStorage>(T* data, int pitch) : IReader
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    private readonly T* _data = data;
+    private readonly int _pitch = pitch;
+
+    public static bool LinesAreRows => true;
+    public static bool ShortRunsAreCheap => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    {
+        var source = _data + (long)first * _pitch + start;
+        for (; lines > 0; lines--, source += _pitch, target += stride) TStorage.LoadWide(source, target, count);
+    }
+}
+
+/// <summary>The transpose of any view, free of charge: rows become columns. Transposed storage is Transpose&lt;RowMajor&gt;.</summary>
+internal readonly unsafe struct Transpose<TReader>(TReader inner) : IReader where TReader : unmanaged, IReader
+{
+    private readonly TReader _inner = inner;
+
+    public static bool LinesAreRows => !TReader.LinesAreRows;
+    public static bool ShortRunsAreCheap => TReader.ShortRunsAreCheap;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride) =>
+        _inner.Read(first, lines, start, count, target, stride);
+}
+
+/// <summary>
+/// im2col of an NHWC image, never written down: row = output pixel, column = (kh, kw, c) of one group's channels.
+/// Its Transpose is the A operand of the weight gradient.
+/// </summary>
+internal readonly unsafe struct Patches<T, TStorage>(T* image, Conv2dGeometry g, int group) : IReader
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    private readonly T* _image = image + (long)group * g.GroupChannels;
+    private readonly int _height = g.Height, _width = g.Width, _pitch = g.Channels, _channels = g.GroupChannels;
+    private readonly int _kernelWidth = g.KernelWidth, _outHeight = g.OutHeight, _outWidth = g.OutWidth;
+    private readonly int _strideY = g.Window.Stride.Height, _strideX = g.Window.Stride.Width;
+    private readonly int _paddingY = g.Window.Padding.Height, _paddingX = g.Window.Padding.Width;
+    private readonly int _dilationY = g.Window.Dilation.Height, _dilationX = g.Window.Dilation.Width;
+
+    public static bool LinesAreRows => true;
+    public static bool ShortRunsAreCheap => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    {
+        // The divisions once for the whole block; from line to line the pixel only steps right.
+        int x = first % _outWidth, y = first / _outWidth % _outHeight, n = first / (_outWidth * _outHeight);
+        int c0 = start % _channels, kx0 = start / _channels % _kernelWidth, ky0 = start / (_channels * _kernelWidth);
+        bool together = _dilationX == 1 && _pitch == _channels;
+        for (; lines > 0; lines--, target += stride)
+        {
+            int top = y * _strideY - _paddingY, left = x * _strideX - _paddingX;
+            var image = _image + (long)n * _height * _width * _pitch;
+            int c = c0, kx = kx0, ky = ky0;
+            float* to = target;
+            for (int rest = count; rest > 0;)
+            {
+                int row = top + ky * _dilationY, column = left + kx * _dilationX;
+                // Undilated taps inside the image lie together in memory: one run for all that is left of the kernel row.
+                int run = together && column >= 0 && left + _kernelWidth <= _width ? (_kernelWidth - kx) * _channels - c : _channels - c;
+                if (run > rest) run = rest;
+                if ((uint)row < (uint)_height && (uint)column < (uint)_width)
+                    TStorage.LoadWide(image + ((long)row * _width + column) * _pitch + c, to, run);
+                else
+                    new Span<float>(to, run).Clear();
+                to += run;
+                rest -= run;
+                c += run;
+                while (c >= _channels) { c -= _channels; kx++; }
+                if (kx >= _kernelWidth) { kx = 0; ky++; }
+            }
+            if (++x == _outWidth) { x = 0; if (++y == _outHeight) { y = 0; n++; } }
+        }
+    }
+}
+
+/// <summary>
+/// im2col of a one-channel image (stride 1), tap by tap: line = column (kh, kw), along it the output pixels, which lie
+/// together for a whole image row. Patches reads 3 elements at a time there: 0.5 G elements/s.
+/// </summary>
+internal readonly unsafe struct OneChannelPatches<T, TStorage>(T* image, Conv2dGeometry g) : IReader
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    private readonly T* _image = image;
+    private readonly int _height = g.Height, _width = g.Width, _kernelWidth = g.KernelWidth, _outHeight = g.OutHeight, _outWidth = g.OutWidth;
+    private readonly int _paddingY = g.Window.Padding.Height, _paddingX = g.Window.Padding.Width;
+    private readonly int _dilationY = g.Window.Dilation.Height, _dilationX = g.Window.Dilation.Width;
+
+    public static bool LinesAreRows => false;
+    public static bool ShortRunsAreCheap => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    {
+        int x0 = start % _outWidth, y0 = start / _outWidth % _outHeight, n0 = start / (_outWidth * _outHeight);
+        for (; lines > 0; lines--, first++, target += stride)
+        {
+            int down = first / _kernelWidth * _dilationY - _paddingY, right = first % _kernelWidth * _dilationX - _paddingX;
+            int x = x0, y = y0, n = n0;
+            float* to = target;
+            for (int rest = count; rest > 0;)
+            {
+                int run = Math.Min(_outWidth - x, rest), row = y + down;
+                // x .. x+run of the output sees columns x+right .. of the image: cut what is outside on either side.
+                int from = x + right, before = Math.Clamp(-from, 0, run), inside = (uint)row < (uint)_height ? Math.Clamp(_width - from - before, 0, run - before) : 0;
+                if (inside < run) new Span<float>(to, run).Clear();
+                if (inside > 0)
+                {
+                    TStorage.LoadWide(_image + ((long)n * _height + row) * _width + from + before, to + before, inside);
+                    if (before + inside < run) new Span<float>(to + before + inside, run - before - inside).Clear();
+                }
+                to += run;
+                rest -= run;
+                x = 0;
+                if (++y == _outHeight) { y = 0; n++; }
+            }
+        }
+    }
+}
+
+/// <summary>
+/// The output gradient as the input gradient's A operand: row = INPUT pixel, column = (kh, kw, filter), taps in
+/// REVERSE order. A tap contributes where the input pixel lies on the stride grid. Only for strides above 1: with
+/// stride 1 it is an ordinary convolution of the gradient, whose longer runs read 1.3 times faster.
+/// </summary>
+internal readonly unsafe struct GradientPatches<T, TStorage>(T* gradient, Conv2dGeometry g, int group) : IReader
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    private readonly T* _gradient = gradient + (long)group * g.GroupFilters;
+    private readonly int _height = g.Height, _width = g.Width, _pitch = g.Filters, _filters = g.GroupFilters;
+    private readonly int _kernelHeight = g.KernelHeight, _kernelWidth = g.KernelWidth, _outHeight = g.OutHeight, _outWidth = g.OutWidth;
+    private readonly int _strideY = g.Window.Stride.Height, _strideX = g.Window.Stride.Width;
+    private readonly int _paddingY = g.Window.Padding.Height, _paddingX = g.Window.Padding.Width;
+    private readonly int _dilationY = g.Window.Dilation.Height, _dilationX = g.Window.Dilation.Width;
+
+    public static bool LinesAreRows => true;
+    public static bool ShortRunsAreCheap => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    {
+        int x = first % _width, y = first / _width % _height, n = first / (_width * _height);
+        int f0 = start % _filters, kx0 = start / _filters % _kernelWidth, ky0 = start / (_filters * _kernelWidth);
+        for (; lines > 0; lines--, target += stride)
+        {
+            int f = f0, kx = kx0, ky = ky0;
+            float* to = target;
+            for (int left = count; left > 0;)
+            {
+                int run = Math.Min(_filters - f, left);
+                int row = y + _paddingY - (_kernelHeight - 1 - ky) * _dilationY, column = x + _paddingX - (_kernelWidth - 1 - kx) * _dilationX;
+                bool onGrid = row >= 0 && column >= 0 && row % _strideY == 0 && column % _strideX == 0;
+                row /= _strideY;
+                column /= _strideX;
+                if (onGrid && row < _outHeight && column < _outWidth)
+                    TStorage.LoadWide(_gradient + (((long)n * _outHeight + row) * _outWidth + column) * _pitch + f, to, run);
+                else
+                    new Span<float>(to, run).Clear();
+                to += run;
+                left -= run;
+                f = 0;
+                if (++kx == _kernelWidth) { kx = 0; ky++; }
+            }
+            if (++x == _width) { x = 0; if (++y == _height) { y = 0; n++; } }
+        }
+    }
+}
+
+/// <summary>One group's weights [kh, kw, c, filters] as the input gradient's B operand: row (kh, kw, filter) with the taps reversed, column c.</summary>
+internal readonly unsafe struct ReversedTaps<T, TStorage>(T* weights, Conv2dGeometry g, int group) : IReader
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    private readonly T* _weights = weights + group * g.GroupWeights;
+    private readonly int _channels = g.GroupChannels, _filters = g.GroupFilters, _lastTap = g.KernelHeight * g.KernelWidth - 1;
+
+    public static bool LinesAreRows => false;
+    public static bool ShortRunsAreCheap => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    {
+        for (; lines > 0; lines--, first++, target += stride)
+        {
+            int tap = _lastTap - start / _filters, f = start % _filters;
+            float* to = target;
+            for (int left = count; left > 0; tap--, f = 0)
+            {
+                int run = Math.Min(_filters - f, left);
+                TStorage.LoadWide(_weights + ((long)tap * _channels + first) * _filters + f, to, run);
+                to += run;
+                left -= run;
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Persistent threads that run one job together with their caller. A job is a static function and a pointer to its
+/// arguments on the caller's stack, or a delegate made beforehand: starting one allocates nothing. Workers spin for 50 us
+/// after a job, which bridges the gaps inside a training step (hand-off 0.35 us), then park (hand-off 40 to 70 us). The pool
+/// serves one caller at a time; another one meanwhile does all parts itself, with the same bits.
+/// </summary>
+internal sealed unsafe class WorkerPool
+{
+    private static readonly long SpinTicks = Stopwatch.Frequency / 20_000; // 50 us
+
+    private readonly Worker[] _workers;
+    private readonly nint _self; // a handle on this pool, which lives as long as its threads: to the end of the process
+    private int _busy;
+    private Action<int>? _part;
+    private ExceptionDispatchInfo? _failure;
+
+    public WorkerPool(int threads)
+    {
+        _self = GCHandle.ToIntPtr(GCHandle.Alloc(this));
+        _workers = new Worker[threads - 1];
+        for (int i = 0; i < _workers.Length; i++) _workers[i] = new Worker(i + 1);
+    }
+
+    public static WorkerPool Shared { get; } = new(Environment.ProcessorCount);
+
+    public int Threads => _workers.Length + 1;
+
+    /// <summary>job(arguments, 0) here, job(arguments, 1..parts-1) on the workers; returns when all are done. The job must not throw.</summary>
+    public void Run(int parts, delegate*<void*, int, void> job, void* arguments)
+    {
+        if (parts <= 1 || Interlocked.CompareExchange(ref _busy, 1, 0) != 0)
+        {
+            for (int i = 0; i < parts; i++) job(arguments, i);
+            return;
+        }
+        try
+        {
+            RunTogether(parts, job, arguments);
+        }
+        finally
+        {
+            Volatile.Write(ref _busy, 0);
+        }
+    }
+
+    /// <summary>part(0) here, part(1..parts-1) on the workers; returns when all are done. The first exception of a part is thrown here.</summary>
+    public void Run(int parts, Action<int> part)
+    {
+        if (parts <= 1 || Interlocked.CompareExchange(ref _busy, 1, 0) != 0)
+        {
+            for (int i = 0; i < parts; i++) part(i);
+            return;
+        }
+        ExceptionDispatchInfo? failure;
+        try
+        {
+            _part = part;
+            RunTogether(parts, &RunPart, (void*)_self);
+        }
+        finally
+        {
+            (failure, _failure, _part) = (_failure, null, null);
+            Volatile.Write(ref _busy, 0);
+        }
+        failure?.Throw();
+    }
+
+    private static void RunPart(void* pool, int index)
+    {
+        var self = (WorkerPool)GCHandle.FromIntPtr((nint)pool).Target!;
+        try
+        {
+            self._part!(index);
+        }
+        catch (Exception e)
+        {
+            Interlocked.CompareExchange(ref self._failure, ExceptionDispatchInfo.Capture(e), null);
+        }
+    }
+
+    private void RunTogether(int parts, delegate*<void*, int, void> job, void* arguments)
+    {
+        int helpers = Math.Min(parts - 1, _workers.Length);
+        for (int i = 0; i < helpers; i++) _workers[i].Start(job, arguments);
+        job(arguments, 0);
+        for (int i = helpers + 1; i < parts; i++) job(arguments, i);
+        for (int i = 0; i < helpers; i++) _workers[i].Wait();
+    }
+
+    [SuppressMessage("Design", "CA1001", Justification = "A worker lives to the end of the process.")]
+    private sealed class Worker
+    {
+        private readonly int _index;
+        private readonly AutoResetEvent _wake = new(false);
+        private delegate*<void*, int, void> _job;
+        private void* _arguments;
+        private int _started, _finished, _parked;
+
+        public Worker(int index)
+        {
+            _index = index;
+            new Thread(Loop) { IsBackground = true, Name = $"MixedPrecision {index}" }.Start();
+        }
+
+        public void Start(delegate*<void*, int, void> job, void* arguments)
+        {
+            _job = job;
+            _arguments = arguments;
+            // A full fence between publishing the job and looking at _parked, as in Park: one side sees the other.
+            Interlocked.Increment(ref _started);
+            if (Volatile.Read(ref _parked) == 1) _wake.Set();
+        }
+
+        public void Wait()
+        {
+            var spinner = new SpinWait();
+            for (int i = 0; Volatile.Read(ref _finished) != _started; i++)
+            {
+                if (i < 20_000) Thread.SpinWait(1);
+                else spinner.SpinOnce(-1);
+            }
+        }
+
+        private void Loop()
+        {
+            for (int seen = 0; ; Volatile.Write(ref _finished, seen))
+            {
+                long until = Stopwatch.GetTimestamp() + SpinTicks;
+                while (Volatile.Read(ref _started) == seen)
+                {
+                    for (int i = 0; i < 16 && Volatile.Read(ref _started) == seen; i++) Thread.SpinWait(1);
+                    if (Stopwatch.GetTimestamp() > until) Park(seen);
+                }
+                seen++;
+                _job(_arguments, _index);
+            }
+        }
+
+        private void Park(int seen)
+        {
+            Interlocked.Exchange(ref _parked, 1);
+            while (Volatile.Read(ref _started) == seen) _wake.WaitOne();
+            Volatile.Write(ref _parked, 0);
+        }
+    }
+}

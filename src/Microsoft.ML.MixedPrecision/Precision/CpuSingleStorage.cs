@@ -1,0 +1,29 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>FP32 on the CPU: every conversion is a copy.</summary>
+internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
+{
+    public static float Load(float value) => value;
+
+    public static float Store(float value) => value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load16(float* source) => Vector512.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store16(Vector512<float> values, float* target) => values.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadWide(float* source, float* target, int count)
+    {
+        int i = 0;
+        do { Vector512.Load(source + i).Store(target + i); i += CpuVector.Width; } while (i < count);
+    }
+
+    public static void Load(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+
+    public static void Store(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+}
