@@ -105,4 +105,8 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         var config = new KernelConfig(groups, threads);
         return () => launch(stream, config, arguments);
     }
+
+    /// <summary>C = A * B + bias, through <see cref="PortableProduct"/>.</summary>
+    public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T> =>
+        PortableProduct.Bind<T, TStorage>(this, product);
 }

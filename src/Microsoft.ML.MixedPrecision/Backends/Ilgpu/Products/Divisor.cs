@@ -1,0 +1,27 @@
+using System.Numerics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Division by a number known at bind time, as one product and one shift: a GPU's own integer division takes some twenty
+/// instructions. Exact for 0 &lt;= n &lt; 2^31: with L = ceil(log2 d) and magic = ceil(2^(31+L) / d) = (2^(31+L) + e) / d, e &lt; d &lt;= 2^L,
+/// the quotient is too large by n e / (d 2^(31+L)) &lt; 1 / d, which never reaches the next integer.
+/// </summary>
+internal readonly record struct Divisor
+{
+    private readonly uint _magic;
+    private readonly int _shift;
+
+    public Divisor(int value)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value);
+        Value = value;
+        _shift = 31 + 32 - BitOperations.LeadingZeroCount((uint)value - 1);
+        _magic = (uint)(((1ul << _shift) + (uint)value - 1) / (uint)value);
+    }
+
+    /// <summary>What is divided by.</summary>
+    public int Value { get; }
+
+    public int Divide(int n) => (int)((ulong)(uint)n * _magic >> _shift);
+}
