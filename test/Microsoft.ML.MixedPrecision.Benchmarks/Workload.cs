@@ -1,0 +1,30 @@
+namespace Microsoft.ML.MixedPrecision.Benchmarks;
+
+/// <summary>A network and a batch, as the peers train them: SGD with momentum 0.9, cross entropy, random data made once.</summary>
+internal sealed record Workload(string Name, int Batch, int Classes, Func<Network> Network)
+{
+    public static IReadOnlyList<Workload> All { get; } =
+    [
+        new("mlp-small", 32, 2, () => MixedPrecision.Network.Vector(32).Linear(64).Relu().Linear(32).Relu().Linear(2)),
+        new("mlp", 128, 10, () => MixedPrecision.Network.Vector(784).Linear(512).Relu().Linear(256).Relu().Linear(10)),
+        new("mlp-100m", 64, 10, () => Enumerable.Range(0, 6).Aggregate(MixedPrecision.Network.Vector(4096), (x, _) => x.Linear(4096).Relu()).Linear(10)),
+    ];
+
+    public static Workload Named(string name) => All.FirstOrDefault(w => w.Name == name)
+        ?? throw new ArgumentException($"Expected one of {string.Join(", ", All.Select(w => w.Name))}, got '{name}'.");
+
+    public ExecutionPlan Plan(Precision precision) =>
+        PlanBuilder.Build(Network(), new PlanOptions(Batch, precision, new SoftmaxCrossEntropy(), new Sgd(0.01f, momentum: 0.9f)) { Seed = 1 });
+
+    /// <summary>A batch of normally distributed features and random classes.</summary>
+    public Batch RandomBatch(int features)
+    {
+        var random = new Random(1);
+        var batch = new Batch(Batch, features, 0) { RowCount = Batch };
+        for (int i = 0; i < batch.Features.Length; i++)
+            batch.Features[i] = (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        for (int i = 0; i < Batch; i++) batch.Classes[i] = random.Next(Classes);
+        Array.Fill(batch.Weights, 1f);
+        return batch;
+    }
+}
