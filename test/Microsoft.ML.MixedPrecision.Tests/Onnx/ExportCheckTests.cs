@@ -1,0 +1,39 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+[TestClass]
+public sealed class ExportCheckTests
+{
+    private static Network Mlp => Network.Vector(5).Linear(7, name: "first").Relu(name: "kink").Linear(3, name: "second");
+
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void AnExportIsTheNetwork(Precision precision) => ExportHarness.Run(new CpuBackend(precision), Mlp);
+
+    [TestMethod]
+    [DataRow(PixelOrder.Planar)]
+    [DataRow(PixelOrder.Interleaved)]
+    public void AnImageKeepsItsPixels(PixelOrder order) => ExportHarness.Run(new CpuBackend(Precision.Mixed), Network.Image(2, 3, 2, order).Relu());
+
+    [TestMethod]
+    [DataRow(OnnxPrecision.Half)]
+    [DataRow(OnnxPrecision.Single)]
+    public void TheFirstLayerThatDiffersIsNamed(OnnxPrecision precision)
+    {
+        using TrainingSession session = ExportHarness.NewSession(new CpuBackend(Precision.Mixed), Mlp, 3, 1, 11, out Batch sample);
+        var trained = TrainedNetwork.From(session);
+        PlannedParameter bias = session.Plan.Parameters.Parameters[^1];
+        StringAssert.Contains(bias.Name, "second");
+        session.SetParameter(bias, new float[bias.Spec.Length]); // the export does not know of it
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => ExportCheck.Verify(trained, precision, session, sample));
+        StringAssert.Contains(e.Message, "'second'");
+    }
+
+    [TestMethod]
+    public void ItNeedsAPlanThatKeepsAll()
+    {
+        var network = Mlp;
+        using var session = new TrainingSession(PlanBuilder.Build(network, new PlanOptions(2, Precision.Single, new PlantedGradient(), new Sgd())), new CpuBackend(Precision.Single));
+        Assert.ThrowsExactly<ArgumentException>(() => ExportCheck.Verify(TrainedNetwork.From(session), OnnxPrecision.Half, session, new Batch(2, 5, 3) { RowCount = 2 }));
+    }
+}
