@@ -16,8 +16,12 @@ internal static class OnnxExporter
             values.Add(node, value);
             if (expose) graph.Expose(name, value, node.Shape.Size, node.Shape.IsImage);
         }
-        return (graph, values[network.Node]);
+        return (graph, Output(graph, network.Shape, values[network.Node]));
     }
+
+    /// <summary>The output is a row of numbers: an image is flattened as it lies inside, channels last.</summary>
+    private static string Output(OnnxGraph graph, Shape shape, string value) =>
+        shape.IsImage ? graph.FlattenImage(value, "flat", shape.Height, shape.Width, shape.Channels) : value;
 
     private static string Input(OnnxGraph graph, Network network)
     {
