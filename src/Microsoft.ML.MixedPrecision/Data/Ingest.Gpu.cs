@@ -9,7 +9,7 @@ internal sealed partial class Ingest
         ? gpu.For(input.Length, Copy<T, TStorage>, new Arguments<T>(gpu.View<float>(features), gpu.View<T>(input), 1, 1))
         : gpu.For(input.Length, ToNhwc<T, TStorage>, new Arguments<T>(gpu.View<float>(features), gpu.View<T>(input), shape.Height * shape.Width, shape.Channels));
 
-    private readonly record struct Arguments<T>(ArrayView<float> From, ArrayView<T> To, int Pixels, int Channels) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<float> From, ArrayView<T> To, int Pixels, int Channels) where T : unmanaged;
 
     private static void Copy<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> =>
         a.To[i] = TStorage.Store(a.From[i]);

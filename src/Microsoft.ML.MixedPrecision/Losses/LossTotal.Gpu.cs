@@ -10,7 +10,7 @@ internal sealed partial class LossTotal
         gpu.View<float>(control.Scales), gpu.View<float>(control.Log), gpu.View<int>(control.Counters),
         (int)rows.Losses.Length, microSteps, training ? 1 : 0));
 
-    private readonly record struct Arguments(
+    internal readonly record struct Arguments(
         ArrayView<float> Losses, ArrayView<float> Weights, ArrayView<float> Metrics,
         ArrayView<float> Scales, ArrayView<float> Log, ArrayView<int> Counters, int Batch, int MicroSteps, int Training);
 

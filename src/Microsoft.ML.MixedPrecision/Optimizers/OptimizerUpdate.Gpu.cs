@@ -26,7 +26,7 @@ internal sealed partial class OptimizerUpdate<TRule>
             gpu.View<float>(control.Scales), gpu.View<int>(control.Counters), gpu.View<float>(coefficients), coefficients.Dimensions[0], rule));
     }
 
-    private readonly record struct Arguments<T, TMaster, TGradient>(
+    internal readonly record struct Arguments<T, TMaster, TGradient>(
         ArrayView<T> Weights, ArrayView<TMaster> Masters, ArrayView<TGradient> Gradients, ArrayView<float> First, ArrayView<float> Second,
         ArrayView<float> Scales, ArrayView<int> Counters, ArrayView<float> Coefficients, int Rows, TRule Rule)
         where T : unmanaged where TMaster : unmanaged where TGradient : unmanaged;

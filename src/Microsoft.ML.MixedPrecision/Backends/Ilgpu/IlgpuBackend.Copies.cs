@@ -9,7 +9,7 @@ internal sealed unsafe partial class IlgpuBackend
     private long _waits; // how often the host has waited for the stream; a buffer written before the last time is free again
 
     /// <summary>
-    /// Host memory for one tensor: a ring of page-locked copies of its exact length (ILGPU's OpenCL copies take the length from the
+    /// Host memory for one tensor: a ring of copies of its exact length (ILGPU's OpenCL copies take the length from the
     /// host's buffer). Filling one whose last copy may still run waits first, so a ring of four waits at most every fourth time.
     /// </summary>
     private sealed class HostStaging(int slots) : IDisposable
@@ -21,7 +21,7 @@ internal sealed unsafe partial class IlgpuBackend
         {
             ref var slot = ref _slots[_next];
             _next = _next + 1 == _slots.Length ? 0 : _next + 1;
-            if (slot.Buffer is null) slot.Buffer = CPUMemoryBuffer.CreatePageLocked(backend._device.Accelerator, bytes, 1);
+            if (slot.Buffer is null) slot.Buffer = backend._device.CreateHostBuffer(bytes);
             else if (slot.Waits == backend._waits) backend.Synchronize();
             slot.Waits = backend._waits;
             return slot.Buffer;

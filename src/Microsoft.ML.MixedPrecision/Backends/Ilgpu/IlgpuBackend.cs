@@ -22,7 +22,7 @@ internal enum HalfFormat
 /// <summary>
 /// One plan's memory on a GPU, and launches on one stream of it. A launch returns at once; the device runs them in order.
 /// <para>
-/// How an operation binds its kernels (the <c>&lt;Op&gt;.Gpu.cs</c> beside it): declare a <c>private readonly record struct
+/// How an operation binds its kernels (the <c>&lt;Op&gt;.Gpu.cs</c> beside it): declare an <c>internal readonly record struct
 /// Arguments&lt;T&gt;</c> of <see cref="ArrayView{T}"/>s and scalars, a static kernel, and let BindGpu return
 /// <c>gpu.For(y.Length, Run&lt;T, TStorage&gt;, new Arguments&lt;T&gt;(gpu.View&lt;T&gt;(x), gpu.View&lt;T&gt;(y)))</c>.
 /// Kernels see no managed objects and no <see langword="bool"/> fields, convert through TStorage and compute in float.

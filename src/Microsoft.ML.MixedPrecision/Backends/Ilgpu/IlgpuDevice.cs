@@ -47,7 +47,7 @@ internal sealed class IlgpuDevice
     public static int Count(AcceleratorType type)
     {
         using var context = CreateContext(type);
-        return context.Devices.Length;
+        return Devices(context, type).Length;
     }
 
     /// <summary>The device; opened at the first call, the same object at all later ones.</summary>
@@ -68,7 +68,8 @@ internal sealed class IlgpuDevice
 
     /// <summary>
     /// The launcher of a 1-D kernel that ILGPU groups by itself; compiled at the first call. It takes the stream, the number of
-    /// items and the arguments, and launches without allocating.
+    /// items and the arguments, and launches without allocating. ILGPU emits it into an assembly of its own, which sees this
+    /// one's internals: the arguments' type must be internal at least, not private.
     /// </summary>
     public Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, (accelerator, method) =>
@@ -78,6 +79,11 @@ internal sealed class IlgpuDevice
     public Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, (accelerator, method) =>
             accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
+
+    /// <summary>Host memory for copies; page-locked on CUDA, which copies it without a detour and without waiting.</summary>
+    public CPUMemoryBuffer CreateHostBuffer(long bytes) => Accelerator.AcceleratorType == AcceleratorType.Cuda
+        ? CPUMemoryBuffer.CreatePageLocked(Accelerator, bytes, 1)
+        : CPUMemoryBuffer.Create(Accelerator, bytes, 1);
 
     private Delegate Load(MethodInfo method, Func<Accelerator, MethodInfo, Delegate> load)
     {
@@ -91,9 +97,10 @@ internal sealed class IlgpuDevice
         var context = CreateContext(type);
         try
         {
-            if (ordinal < 0 || ordinal >= context.Devices.Length)
-                throw new ArgumentOutOfRangeException(nameof(ordinal), $"There is no {type} device {ordinal}; {context.Devices.Length} were found.");
-            var accelerator = context.Devices[ordinal].CreateAccelerator(context);
+            var devices = Devices(context, type);
+            if (ordinal < 0 || ordinal >= devices.Length)
+                throw new ArgumentOutOfRangeException(nameof(ordinal), $"There is no {type} device {ordinal}; {devices.Length} were found.");
+            var accelerator = devices[ordinal].CreateAccelerator(context);
             return new(accelerator, accelerator switch
             {
                 CudaAccelerator cuda => $"CUDA device {ordinal}: {cuda.Name} ({cuda.Architecture})",
@@ -107,6 +114,9 @@ internal sealed class IlgpuDevice
             throw;
         }
     }
+
+    // A context that finds no device lists a CPU simulator instead.
+    private static Device[] Devices(Context context, AcceleratorType type) => [.. context.Devices.Where(d => d.AcceleratorType == type)];
 
     // O1, never O2: that moves loads of shared memory across barriers and branches uniformly where threads diverge.
     private static Context CreateContext(AcceleratorType type) => Context.Create(builder =>

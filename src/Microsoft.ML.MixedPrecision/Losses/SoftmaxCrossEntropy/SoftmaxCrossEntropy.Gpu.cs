@@ -10,7 +10,7 @@ internal sealed partial class SoftmaxCrossEntropyRows
         gpu.View<T>(x), gpu.View<int>(targets.Labels), gpu.View<float>(targets.Weights), gpu.View<int>(control.Counters),
         gpu.View<float>(rows.Losses), gpu.View<float>(rows.Weights), gpu.View<float>(rows.Metrics), x.Dimensions[^1], smoothing));
 
-    private readonly record struct Arguments<T>(
+    internal readonly record struct Arguments<T>(
         ArrayView<T> X, ArrayView<int> Labels, ArrayView<float> Weights, ArrayView<int> Counters,
         ArrayView<float> Losses, ArrayView<float> RowWeights, ArrayView<float> Metrics, int Classes, float Smoothing) where T : unmanaged;
 
@@ -52,7 +52,7 @@ internal sealed partial class SoftmaxCrossEntropyGradient
         gpu.View<T>(x), gpu.View<T>(dx), gpu.View<int>(targets.Labels), gpu.View<float>(rows.Weights), gpu.View<float>(control.Scales),
         x.Dimensions[^1], smoothing));
 
-    private readonly record struct Arguments<T>(
+    internal readonly record struct Arguments<T>(
         ArrayView<T> X, ArrayView<T> Gradient, ArrayView<int> Labels, ArrayView<float> Weights, ArrayView<float> Scales,
         int Classes, float Smoothing) where T : unmanaged;
 

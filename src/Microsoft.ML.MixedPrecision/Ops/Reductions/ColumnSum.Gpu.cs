@@ -13,9 +13,9 @@ internal sealed partial class ColumnSum
         return () => { sumParts(); sum(); };
     }
 
-    private readonly record struct PartArguments<T>(ArrayView<T> X, ArrayView<float> Parts, int Rows, int Columns) where T : unmanaged;
+    internal readonly record struct PartArguments<T>(ArrayView<T> X, ArrayView<float> Parts, int Rows, int Columns) where T : unmanaged;
 
-    private readonly record struct ColumnArguments<T>(ArrayView<float> Parts, ArrayView<T> Y, int PartCount, int Columns) where T : unmanaged;
+    internal readonly record struct ColumnArguments<T>(ArrayView<float> Parts, ArrayView<T> Y, int PartCount, int Columns) where T : unmanaged;
 
     /// <summary>One thread for each part and column: neighbours read neighbouring columns.</summary>
     private static void SumPart<T, TStorage>(Index1D i, PartArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>

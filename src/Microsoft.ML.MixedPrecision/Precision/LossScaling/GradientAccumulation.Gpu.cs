@@ -8,7 +8,7 @@ internal sealed partial class GradientAccumulation
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(sum.Length, Run<T, TStorage>,
         new Arguments<T>(gpu.View<T>(gradients), gpu.View<float>(sum), gpu.View<int>(control.Counters), microSteps));
 
-    private readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> Sum, ArrayView<int> Counters, int MicroSteps) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> Sum, ArrayView<int> Counters, int MicroSteps) where T : unmanaged;
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {

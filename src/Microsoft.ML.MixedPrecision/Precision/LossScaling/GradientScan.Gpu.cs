@@ -16,7 +16,7 @@ internal sealed partial class GradientScan
         return gpu.For(Parts, Scan<T, TStorage>, arguments);
     }
 
-    private readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> SquareSums, ArrayView<int> FirstBad, int Length) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> SquareSums, ArrayView<int> FirstBad, int Length) where T : unmanaged;
 
     private static void Scan<T, TStorage>(Index1D part, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {

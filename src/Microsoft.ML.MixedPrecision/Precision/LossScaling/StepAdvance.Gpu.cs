@@ -8,7 +8,7 @@ internal sealed partial class StepAdvance
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(1, Advance, new Arguments(
         gpu.View<float>(control.Scales), gpu.View<int>(control.Counters), _rule.GrowthFactor, _rule.BackoffFactor, _rule.Floor, _rule.GrowthInterval));
 
-    private readonly record struct Arguments(
+    internal readonly record struct Arguments(
         ArrayView<float> Scales, ArrayView<int> Counters, float GrowthFactor, float BackoffFactor, float Floor, int GrowthInterval);
 
     private static void Advance(Index1D _, Arguments a)

@@ -9,7 +9,7 @@ internal sealed partial class StepVerdict
         gpu.View<float>(scan.SquareSums), gpu.View<int>(scan.FirstBad), gpu.View<float>(control.Scales), gpu.View<int>(control.Counters),
         scan.Parts, ClipNorm));
 
-    private readonly record struct Arguments(
+    internal readonly record struct Arguments(
         ArrayView<float> SquareSums, ArrayView<int> FirstBad, ArrayView<float> Scales, ArrayView<int> Counters, int Parts, float Clip);
 
     private static void Decide(Index1D _, Arguments a)

@@ -30,7 +30,7 @@ internal static class PortableProduct
     /// </summary>
     private const int Pitch = Tile + 4, QuadPitch = Pitch / 4;
 
-    private readonly record struct Arguments<T, TA, TB>(
+    internal readonly record struct Arguments<T, TA, TB>(
         ArrayView<T> A, ArrayView<T> B, ArrayView<T> C, ArrayView<T> Bias, TA OperandA, TB OperandB,
         int M, int N, int K, int Start, int Pitch, int HasBias)
         where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand;
