@@ -12,6 +12,9 @@ internal sealed class TestResults
     public int Passed { get; private set; }
     public int Failed { get; private set; }
 
+    /// <summary>Whether ILGPU met a coverage probe in a kernel, which says so in words that help nobody.</summary>
+    public bool MetAProbe { get; private set; }
+
     /// <summary>One entry for each skipped test or row; a row's test is named without its arguments.</summary>
     public IReadOnlyList<(string Test, string Reason)> Skips => _skips;
 
@@ -36,6 +39,7 @@ internal sealed class TestResults
                     break;
                 default:
                     Failed++;
+                    MetAProbe |= result.Value.Contains("'System.Reflection.Pointer' is not supported", StringComparison.Ordinal);
                     break;
             }
         }

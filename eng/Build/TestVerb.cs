@@ -44,6 +44,8 @@ internal static class TestVerb
         }
 
         coverage.Print();
+        if (results.MetAProbe)
+            Console.WriteLine("A kernel calls code that the coverage measures; name that code in eng/coverage.config. See \"Coverage\" in CONTRIBUTING.md.");
         return Report(results, failedGates);
     }
 
