@@ -35,6 +35,6 @@ internal sealed class TrainedNetwork
         foreach (var group in session.Plan.Parameters.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) session.SetParameter(parameter, _parameters[(group.Key, i)]);
         foreach (var group in session.Plan.Buffers.GroupBy(b => b.Node))
-            foreach (var (i, buffer) in group.Index()) session.SetBuffer(buffer, _buffers[(group.Key, i)]);
+            foreach (var (i, buffer) in group.Index()) session.Write(buffer.Values, _buffers[(group.Key, i)]);
     }
 }

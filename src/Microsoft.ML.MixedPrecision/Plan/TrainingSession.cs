@@ -73,6 +73,20 @@ internal sealed class TrainingSession : IDisposable
         return values;
     }
 
+    /// <summary>An Int32 tensor of the plan.</summary>
+    public int[] ReadIntegers(Tensor tensor)
+    {
+        var values = new int[tensor.Length];
+        _backend.Download(tensor, values);
+        return values;
+    }
+
+    /// <summary>Overwrites a tensor of the plan, rounding to its storage.</summary>
+    public void Write(Tensor tensor, ReadOnlySpan<float> values) => _backend.Upload(tensor, values);
+
+    /// <summary>Overwrites an Int32 tensor of the plan.</summary>
+    public void WriteIntegers(Tensor tensor, ReadOnlySpan<int> values) => _backend.Upload(tensor, values);
+
     /// <summary>Waits for the device, and returns what happened since the last call.</summary>
     public StepReport ReadReport()
     {
@@ -106,8 +120,6 @@ internal sealed class TrainingSession : IDisposable
         _backend.Upload(parameter.Weight, values);
         if (parameter.Master.Owner != parameter.Weight.Owner) _backend.Upload(parameter.Master, values);
     }
-
-    public void SetBuffer(PlannedBuffer buffer, ReadOnlySpan<float> values) => _backend.Upload(buffer.Values, values);
 
     public void Synchronize() => _backend.Synchronize();
 
