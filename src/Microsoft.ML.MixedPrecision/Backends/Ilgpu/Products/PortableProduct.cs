@@ -49,8 +49,7 @@ internal static class PortableProduct
             PatchesOperand { Transposed: false } a => Bind<T, TStorage, GpuPatches>(gpu, product, new(a.Geometry, a.Group)),
             PatchesOperand a => Bind<T, TStorage, GpuTransposed<GpuPatches>>(gpu, product, new(new(a.Geometry, a.Group))),
             GradientPatchesOperand a => Bind<T, TStorage, GpuGradientPatches>(gpu, product, new(a.Geometry, a.Group)),
-            ReversedTapsOperand a => Bind<T, TStorage, GpuReversedTaps>(gpu, product, new(a.Geometry, a.Group)),
-            _ => throw Unknown(product, product.A),
+            _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
     }
 
@@ -58,11 +57,8 @@ internal static class PortableProduct
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand => product.B switch
         {
             DenseOperand b => Bind<T, TStorage, TA, GpuDense>(gpu, product, a, new(b)),
-            PatchesOperand { Transposed: false } b => Bind<T, TStorage, TA, GpuPatches>(gpu, product, a, new(b.Geometry, b.Group)),
-            PatchesOperand b => Bind<T, TStorage, TA, GpuTransposed<GpuPatches>>(gpu, product, a, new(new(b.Geometry, b.Group))),
-            GradientPatchesOperand b => Bind<T, TStorage, TA, GpuGradientPatches>(gpu, product, a, new(b.Geometry, b.Group)),
             ReversedTapsOperand b => Bind<T, TStorage, TA, GpuReversedTaps>(gpu, product, a, new(b.Geometry, b.Group)),
-            _ => throw Unknown(product, product.B),
+            _ => throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand."),
         };
 
     private static Action Bind<T, TStorage, TA, TB>(IlgpuBackend gpu, MatrixProduct product, TA a, TB b)
@@ -75,9 +71,6 @@ internal static class PortableProduct
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), c, product.Bias is { } bias ? gpu.View<T>(bias) : c, a, b,
             product.M, product.N, product.K, checked((int)product.Start), product.Pitch, product.Bias is null ? 0 : 1));
     }
-
-    private static ArgumentException Unknown(MatrixProduct product, MatrixOperand operand) =>
-        new($"'{product.Name}' reads its operand through {operand.GetType().Name}, which no GPU kernel knows.");
 
     private static void Run<T, TStorage, TA, TB>(Arguments<T, TA, TB> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand

@@ -1,0 +1,212 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>The matrix product on every GPU backend, against sums in FP64 that know nothing of operands or tiles.</summary>
+[TestClass]
+public sealed class GpuProductTests
+{
+    private const float Untouched = -7f;
+
+    private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (31, 33, 17), (32, 32, 16), (33, 31, 15), (7, 64, 1), (65, 2, 40)];
+
+    private static readonly Conv2dGeometry[] Geometries =
+    [
+        new(2, 5, 4, 3, 5, new(3, 1, 1, 1), Groups: 1),
+        new(3, 3, 3, 2, 4, new(1, 1, 0, 1), Groups: 1),
+        new(2, 7, 9, 4, 6, new(new(2, 3), new(2, 1), new(1, 2), new(1, 2)), Groups: 2),
+        new(2, 6, 5, 3, 3, new(new(3, 2), new(1, 3), new(0, 1), new(2, 1)), Groups: 3),
+        new(1, 9, 8, 1, 34, new(3, 2, 1, 1), Groups: 1),
+    ];
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Dense_operands_transposed_or_not_with_a_start_and_a_pitch(BackendRow row)
+    {
+        foreach (var (m, n, k) in Sizes)
+        {
+            foreach (bool transposedA in (ReadOnlySpan<bool>)[false, true])
+            {
+                foreach (bool transposedB in (ReadOnlySpan<bool>)[false, true])
+                {
+                    int pitchA = (transposedA ? m : k) + 3, pitchB = (transposedB ? k : n) + 1, pitchC = n + 2, startA = 5, startB = 2, startC = 1;
+                    using var run = new Run(row);
+                    var (sourceA, a) = run.Random("A", startA + pitchA * (transposedA ? k : m));
+                    var (sourceB, b) = run.Random("B", startB + pitchB * (transposedB ? n : k));
+                    var (bias, biasValues) = run.Random("bias", n);
+                    var c = run.Filled("C", startC + pitchC * m);
+                    run.Execute(new MatrixProduct("Test",
+                        new DenseOperand(sourceA, m, k, startA, pitchA, transposedA), new DenseOperand(sourceB, k, n, startB, pitchB, transposedB),
+                        c, startC, pitchC, bias));
+
+                    var expected = Enumerable.Repeat((double)Untouched, (int)c.Length).ToArray();
+                    for (int i = 0; i < m; i++)
+                    {
+                        for (int j = 0; j < n; j++)
+                        {
+                            double sum = biasValues[j];
+                            for (int l = 0; l < k; l++)
+                                sum += (double)a[startA + (transposedA ? l * pitchA + i : i * pitchA + l)] * b[startB + (transposedB ? j * pitchB + l : l * pitchB + j)];
+                            expected[startC + i * pitchC + j] = sum;
+                        }
+                    }
+                    run.Check(expected, c, k + 1, $"{m} x {n} x {k}, A {(transposedA ? "transposed" : "plain")}, B {(transposedB ? "transposed" : "plain")}");
+                }
+            }
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Patches_times_weights_is_a_convolution(BackendRow row)
+    {
+        foreach (var g in Geometries)
+        {
+            using var run = new Run(row);
+            var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
+            var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
+            var output = run.Filled("output", g.OutPixels * g.Filters);
+            for (int group = 0; group < g.Groups; group++)
+            {
+                run.Execute(new MatrixProduct("Forward", new PatchesOperand(imageTensor, g, group, Transposed: false),
+                    new DenseOperand(weightTensor, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false),
+                    output, group * g.GroupFilters, g.Filters));
+            }
+            var expected = new double[output.Length];
+            foreach (var t in Terms(g)) expected[t.Output] += (double)image[t.Image] * weights[t.Weight];
+            run.Check(expected, output, g.Patch, g.ToString());
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Transposed_patches_times_gradients_is_the_weight_gradient(BackendRow row)
+    {
+        foreach (var g in Geometries)
+        {
+            using var run = new Run(row);
+            var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
+            var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
+            var output = run.Filled("weight gradient", (int)g.GroupWeights * g.Groups);
+            for (int group = 0; group < g.Groups; group++)
+            {
+                run.Execute(new MatrixProduct("WeightGradient", new PatchesOperand(imageTensor, g, group, Transposed: true),
+                    new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false),
+                    output, group * g.GroupWeights, g.GroupFilters));
+            }
+            var expected = new double[output.Length];
+            foreach (var t in Terms(g)) expected[t.Weight] += (double)image[t.Image] * gradient[t.Output];
+            run.Check(expected, output, g.OutPixels, g.ToString());
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Gradient_patches_times_reversed_taps_is_the_input_gradient(BackendRow row)
+    {
+        foreach (var g in Geometries)
+        {
+            using var run = new Run(row);
+            var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
+            var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
+            var output = run.Filled("input gradient", g.InPixels * g.Channels);
+            for (int group = 0; group < g.Groups; group++)
+            {
+                run.Execute(new MatrixProduct("InputGradient", new GradientPatchesOperand(gradientTensor, g, group),
+                    new ReversedTapsOperand(weightTensor, g, group), output, group * g.GroupChannels, g.Channels));
+            }
+            var expected = new double[output.Length];
+            foreach (var t in Terms(g)) expected[t.Image] += (double)gradient[t.Output] * weights[t.Weight];
+            run.Check(expected, output, g.KernelHeight * g.KernelWidth * g.GroupFilters, g.ToString());
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void The_same_product_twice_gives_the_same_bits(BackendRow row)
+    {
+        using var run = new Run(row);
+        var (a, _) = run.Random("A", 40 * 50);
+        var (b, _) = run.Random("B", 50 * 40);
+        var c = run.Filled("C", 40 * 40);
+        var d = run.Filled("D", 40 * 40);
+        foreach (var target in (ReadOnlySpan<Tensor>)[c, d])
+            run.Execute(new MatrixProduct("Test", new DenseOperand(a, 40, 50, 0, 50, false), new DenseOperand(b, 50, 40, 0, 40, false), target, 0, 40));
+        CollectionAssert.AreEqual(run.Read(c), run.Read(d));
+    }
+
+    /// <summary>Every product that a convolution sums: y[Output] += x[Image] * w[Weight].</summary>
+    private static IEnumerable<(int Image, int Weight, int Output)> Terms(Conv2dGeometry g)
+    {
+        var w = g.Window;
+        for (int n = 0; n < g.Batch; n++)
+            for (int oy = 0; oy < g.OutHeight; oy++)
+                for (int ox = 0; ox < g.OutWidth; ox++)
+                    for (int f = 0; f < g.Filters; f++)
+                        for (int kh = 0; kh < g.KernelHeight; kh++)
+                            for (int kw = 0; kw < g.KernelWidth; kw++)
+                                for (int c = 0; c < g.GroupChannels; c++)
+                                {
+                                    int y = oy * w.Stride.Height - w.Padding.Height + kh * w.Dilation.Height;
+                                    int x = ox * w.Stride.Width - w.Padding.Width + kw * w.Dilation.Width;
+                                    if (y < 0 || y >= g.Height || x < 0 || x >= g.Width) continue;
+                                    int group = f / g.GroupFilters;
+                                    yield return (
+                                        ((n * g.Height + y) * g.Width + x) * g.Channels + group * g.GroupChannels + c,
+                                        (((group * g.KernelHeight + kh) * g.KernelWidth + kw) * g.GroupChannels + c) * g.GroupFilters + f % g.GroupFilters,
+                                        ((n * g.OutHeight + oy) * g.OutWidth + ox) * g.Filters + f);
+                                }
+    }
+
+    /// <summary>A backend with one arena, and tensors one after the other in it.</summary>
+    private sealed class Run : IDisposable
+    {
+        private const long Capacity = 1 << 20;
+        private readonly Backend _backend;
+        private readonly Random _random = new(5);
+        private long _end;
+
+        public Run(BackendRow row)
+        {
+            _backend = row.Create();
+            _backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = Capacity });
+        }
+
+        public (Tensor Tensor, float[] Values) Random(string name, int length)
+        {
+            var values = new float[length];
+            for (int i = 0; i < length; i++)
+            {
+                float value = (float)(_random.NextDouble() * 2 - 1);
+                values[i] = _backend.Precision == Precision.Mixed ? (float)(Half)value : value;
+            }
+            var tensor = Place(name, length);
+            _backend.Upload(tensor, values);
+            return (tensor, values);
+        }
+
+        public Tensor Filled(string name, int length)
+        {
+            var tensor = Place(name, length);
+            var values = new float[length];
+            Array.Fill(values, Untouched);
+            _backend.Upload(tensor, values);
+            return tensor;
+        }
+
+        public void Execute(Kernel kernel) => _backend.Bind(kernel)();
+
+        public float[] Read(Tensor tensor)
+        {
+            var values = new float[tensor.Length];
+            _backend.Download(tensor, values);
+            return values;
+        }
+
+        public void Check(double[] expected, Tensor actual, int operations, string what) =>
+            Tolerance.AssertClose(expected, Read(actual), _backend.Precision, roundings: 1, operations, what);
+
+        public void Dispose() => _backend.Dispose();
+
+        private Tensor Place(string name, int length)
+        {
+            var tensor = new Tensor(name, ElementType.Working, Region.Activations, length) { ArenaOffset = _end };
+            _end = (_end + length * 4L + 255) & ~255L;
+            Assert.IsLessThan(Capacity, _end);
+            return tensor;
+        }
+    }
+}
