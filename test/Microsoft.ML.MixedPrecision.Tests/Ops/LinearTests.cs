@@ -6,24 +6,21 @@ public sealed class LinearTests
     // Roundings: of each layer's output, and of each gradient on the way back; every one may be carried through two more layers.
     private const int Roundings = 12;
 
-    [TestMethod]
-    [DataRow(Precision.Mixed, 1, 1, 1)]
-    [DataRow(Precision.Mixed, 5, 7, 3)]
-    [DataRow(Precision.Mixed, 17, 33, 4)]
-    [DataRow(Precision.Single, 1, 1, 1)]
-    [DataRow(Precision.Single, 5, 7, 3)]
-    [DataRow(Precision.Single, 17, 33, 4)]
-    public void EqualsTheReferenceInBothDirections(Precision precision, int inputs, int outputs, int batch) =>
-        OpCheck.Run(new CpuBackend(precision), Network.Vector(inputs).Linear(outputs),
-            v => References.Linear(v.Input, v.Batch, v.Parameters[0], v.Parameters[1]), batch: batch);
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void EqualsTheReferenceInBothDirections(BackendRow row)
+    {
+        foreach (var (inputs, outputs, batch) in new[] { (1, 1, 1), (5, 7, 3), (17, 33, 4) })
+        {
+            OpCheck.Run(row.Create(), Network.Vector(inputs).Linear(outputs),
+                v => References.Linear(v.Input, v.Batch, v.Parameters[0], v.Parameters[1]), batch: batch);
+        }
+    }
 
-    [TestMethod]
-    [DataRow(Precision.Mixed)]
-    [DataRow(Precision.Single)]
-    public void AnOutputWithTwoConsumersGetsTheSumOfTheirGradients(Precision precision)
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void AnOutputWithTwoConsumersGetsTheSumOfTheirGradients(BackendRow row)
     {
         var x = Network.Vector(5).Linear(7);
-        OpCheck.Run(new CpuBackend(precision), (x.Relu() + x).Linear(3), v =>
+        OpCheck.Run(row.Create(), (x.Relu() + x).Linear(3), v =>
         {
             var h = References.Linear(v.Input, v.Batch, v.Parameters[0], v.Parameters[1]);
             for (int i = 0; i < h.Length; i++) h[i] += Math.Max(h[i], 0);
