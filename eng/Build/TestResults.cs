@@ -21,9 +21,9 @@ internal sealed class TestResults
     public void Read(string trx)
     {
         XElement run = XDocument.Load(trx).Root!;
-        var classes = run.Descendants(Trx + "UnitTest").ToDictionary(
+        var methods = run.Descendants(Trx + "UnitTest").ToDictionary(
             test => (string)test.Attribute("id")!,
-            test => (string?)test.Element(Trx + "TestMethod")?.Attribute("className") ?? "");
+            test => MethodName(test.Element(Trx + "TestMethod")!));
 
         foreach (XElement result in run.Descendants(Trx + "UnitTestResult"))
         {
@@ -33,9 +33,7 @@ internal sealed class TestResults
                     Passed++;
                     break;
                 case "NotExecuted" or "Inconclusive":
-                    string type = classes.GetValueOrDefault((string)result.Attribute("testId")!, "");
-                    string test = ((string)result.Attribute("testName")!).Split(' ')[0];
-                    _skips.Add(($"{type[(type.LastIndexOf('.') + 1)..]}.{test}", Reason(result)));
+                    _skips.Add((methods[(string)result.Attribute("testId")!], Reason(result)));
                     break;
                 default:
                     Failed++;
@@ -43,6 +41,12 @@ internal sealed class TestResults
                     break;
             }
         }
+    }
+
+    private static string MethodName(XElement method)
+    {
+        string type = (string)method.Attribute("className")!;
+        return $"{type[(type.LastIndexOf('.') + 1)..]}.{(string)method.Attribute("name")!}";
     }
 
     private static string Reason(XElement result)
