@@ -16,6 +16,19 @@ public sealed class ExportCheckTests
     public void AnImageKeepsItsPixels(PixelOrder order) => ExportHarness.Run(new CpuBackend(Precision.Mixed), Network.Image(2, 3, 2, order).Relu());
 
     [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void RoundingsOfADeepNetworkAreExplained(Precision precision)
+    {
+        for (uint seed = 1; seed <= 5; seed++)
+        {
+            var network = Network.Vector(16);
+            for (int i = 0; i < 12; i++) network = (network.Linear(24).Relu().Linear(16) + network).Relu();
+            ExportHarness.Run(new CpuBackend(precision), network, rows: 5, spread: 0.3, seed: seed);
+        }
+    }
+
+    [TestMethod]
     [DataRow(OnnxPrecision.Half)]
     [DataRow(OnnxPrecision.Single)]
     public void TheFirstLayerThatDiffersIsNamed(OnnxPrecision precision)
