@@ -1,8 +1,8 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-/// <summary>The matrix product on every GPU backend, against sums in FP64 that know nothing of operands or tiles.</summary>
+/// <summary>The matrix product on every backend, against sums in FP64 that know nothing of operands or tiles.</summary>
 [TestClass]
-public sealed class GpuProductTests
+public sealed class MatrixProductTests
 {
     private const float Untouched = -7f;
 
@@ -17,7 +17,7 @@ public sealed class GpuProductTests
         new(1, 9, 8, 1, 34, new(3, 2, 1, 1), Groups: 1),
     ];
 
-    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Dense_operands_transposed_or_not_with_a_start_and_a_pitch(BackendRow row)
     {
         foreach (var (m, n, k) in Sizes)
@@ -53,7 +53,7 @@ public sealed class GpuProductTests
         }
     }
 
-    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Patches_times_weights_is_a_convolution(BackendRow row)
     {
         foreach (var g in Geometries)
@@ -74,7 +74,7 @@ public sealed class GpuProductTests
         }
     }
 
-    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Transposed_patches_times_gradients_is_the_weight_gradient(BackendRow row)
     {
         foreach (var g in Geometries)
@@ -95,7 +95,7 @@ public sealed class GpuProductTests
         }
     }
 
-    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Gradient_patches_times_reversed_taps_is_the_input_gradient(BackendRow row)
     {
         foreach (var g in Geometries)
@@ -115,7 +115,7 @@ public sealed class GpuProductTests
         }
     }
 
-    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void The_same_product_twice_gives_the_same_bits(BackendRow row)
     {
         using var run = new Run(row);
