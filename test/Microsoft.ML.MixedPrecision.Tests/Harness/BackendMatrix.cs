@@ -41,13 +41,14 @@ public static class BackendMatrix
     ];
 
     /// <summary>The rows that run ILGPU kernels.</summary>
-    public static IEnumerable<TestDataRow<BackendRow>> Gpu =>
+    public static IEnumerable<TestDataRow<BackendRow>> Gpu => [.. Simulator, .. Device("cuda", AcceleratorType.Cuda), .. Device("opencl", AcceleratorType.OpenCL)];
+
+    /// <summary>The rows that run ILGPU kernels on any machine.</summary>
+    public static IEnumerable<TestDataRow<BackendRow>> Simulator =>
     [
         Row("simulator", Precision.Mixed, p => new IlgpuBackend(p, IlgpuDevice.Simulator, HalfFormat.Native)),
         Row("simulator bits", Precision.Mixed, p => new IlgpuBackend(p, IlgpuDevice.Simulator, HalfFormat.Bits)),
         Row("simulator", Precision.Single, p => new IlgpuBackend(p, IlgpuDevice.Simulator)),
-        .. Device("cuda", AcceleratorType.Cuda),
-        .. Device("opencl", AcceleratorType.OpenCL),
     ];
 
     private static TestDataRow<BackendRow>[] Device(string name, AcceleratorType type)

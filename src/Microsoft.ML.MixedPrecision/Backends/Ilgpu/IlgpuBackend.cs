@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Runtime;
@@ -19,6 +20,9 @@ internal enum HalfFormat
     Bits,
 }
 
+/// <summary>A kernel's method, and whether it groups its threads itself.</summary>
+internal readonly record struct BoundKernel(MethodInfo Method, bool Grouped);
+
 /// <summary>
 /// One plan's memory on a GPU, and launches on one stream of it. A launch returns at once; the device runs them in order.
 /// <para>
@@ -35,6 +39,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private readonly AcceleratorStream _stream;
     private readonly Dictionary<Region, MemoryBuffer1D<byte, Stride1D.Dense>> _arenas = [];
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
+    private readonly HashSet<BoundKernel> _kernels = [];
 
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
@@ -51,6 +56,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     /// <summary>How half precision is held here; never <see cref="HalfFormat.Auto"/>.</summary>
     public HalfFormat Format { get; }
+
+    /// <summary>Every kernel bound so far: what checks of the generated code compile.</summary>
+    public IReadOnlyCollection<BoundKernel> Kernels => _kernels;
 
     public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
     {
@@ -87,6 +95,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="arguments">Views and scalars, fixed from here on.</param>
     public Action For<TArguments>(long count, Action<Index1D, TArguments> kernel, TArguments arguments) where TArguments : struct
     {
+        _kernels.Add(new(kernel.Method, Grouped: false));
         var launch = _device.Load(kernel);
         var (stream, extent) = (_stream, new Index1D(checked((int)count)));
         return extent.Size == 0 ? () => { } : () => launch(stream, extent, arguments);
@@ -100,6 +109,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
     public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments) where TArguments : struct
     {
+        _kernels.Add(new(kernel.Method, Grouped: true));
         var launch = _device.Load(kernel);
         var stream = _stream;
         var config = new KernelConfig(groups, threads);

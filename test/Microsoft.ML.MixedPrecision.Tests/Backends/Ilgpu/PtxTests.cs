@@ -1,0 +1,38 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>What ILGPU makes of the kernels for CUDA, without a GPU.</summary>
+[TestClass]
+public sealed class PtxTests
+{
+    private static readonly Conv2dGeometry Geometry = new(2, 5, 4, 4, 6, new(3, 1, 1, 1), Groups: 2);
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
+    public void Every_product_becomes_clean_PTX(BackendRow row)
+    {
+        using var backend = (IlgpuBackend)row.Create();
+        foreach (var product in Products(backend)) backend.Bind(product);
+        Assert.HasCount(4, backend.Kernels);
+        PtxCheck.Verify(backend);
+        foreach (var kernel in backend.Kernels)
+        {
+            string ptx = PtxCheck.Compile(kernel);
+            Assert.Contains("bar.sync", ptx);
+            Assert.Contains("ld.shared.v4.f32", ptx, "shared memory is read four floats at a time");
+        }
+    }
+
+    private static MatrixProduct[] Products(Backend backend)
+    {
+        var g = Geometry;
+        var tensor = new Tensor("all", ElementType.Working, Region.Activations, 4096) { ArenaOffset = 0 };
+        backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 4 * 4096 });
+        DenseOperand Dense(int rows, int columns) => new(tensor, rows, columns, 0, columns, false);
+        return
+        [
+            new("Dense", Dense(4, 5), Dense(5, 6), tensor, 0, 6, tensor),
+            new("Forward", new PatchesOperand(tensor, g, 1, false), Dense(g.Patch, g.GroupFilters), tensor, 0, g.Filters),
+            new("WeightGradient", new PatchesOperand(tensor, g, 1, true), Dense(g.OutPixels, g.GroupFilters), tensor, 0, g.GroupFilters),
+            new("InputGradient", new GradientPatchesOperand(tensor, g, 1), new ReversedTapsOperand(tensor, g, 1), tensor, 0, g.Channels),
+        ];
+    }
+}

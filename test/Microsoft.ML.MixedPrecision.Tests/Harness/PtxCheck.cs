@@ -1,0 +1,74 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using System.Text.RegularExpressions;
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Backends.EntryPoints;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>
+/// Compiles kernels to PTX without a GPU, and looks for what ILGPU must not have made of them. A kernel that was bound on the
+/// simulator is compiled as CUDA would have it: with the device's own half conversions.
+/// </summary>
+internal static partial class PtxCheck
+{
+    private static readonly Context Context = Context.Create(builder => builder.Optimize(OptimizationLevel.O1).EnableAlgorithms().Cuda(_ => false));
+    private static readonly Lock Gate = new();
+    private static readonly ConcurrentDictionary<BoundKernel, string> Compiled = new();
+
+    [GeneratedRegex(@"@!?%p\d+\s+bra\.uni")]
+    private static partial Regex UniformCondition();
+
+    /// <summary>Compiles every kernel that a backend has bound, and fails where one would be wrong or slow on a GPU.</summary>
+    public static void Verify(IlgpuBackend backend)
+    {
+        foreach (var kernel in backend.Kernels) Verify(kernel);
+    }
+
+    public static void Verify(BoundKernel kernel)
+    {
+        string ptx = Compile(kernel), name = $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}";
+        Assert.Contains(".entry", ptx, name);
+        // Local memory is a stack: an array, or a structure that ILGPU could not keep in registers.
+        Assert.DoesNotContain(".local", ptx, $"{name} uses local memory");
+        // Doubles run at 1/64 of the speed; they come from a double literal or from (float)uint.
+        Assert.DoesNotContain(".f64", ptx, $"{name} computes in double");
+        // A condition that promises to be the same for a whole warp: O2 says so of conditions that are not.
+        Assert.DoesNotMatchRegex(UniformCondition(), ptx, $"{name} branches uniformly on a condition");
+    }
+
+    /// <summary>The PTX of a kernel for sm_80.</summary>
+    public static string Compile(BoundKernel kernel)
+    {
+        var native = kernel with { Method = (MethodInfo)Native(kernel.Method) };
+        return Compiled.GetOrAdd(native, static k =>
+        {
+            lock (Gate)
+            {
+                using var backend = new PTXBackend(Context, new CudaCapabilityContext(CudaArchitecture.SM_80), CudaArchitecture.SM_80, CudaInstructionSet.ISA_80, null);
+                var entry = k.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(k.Method) : EntryPointDescription.FromImplicitlyGroupedKernel(k.Method);
+                return ((PTXCompiledKernel)backend.Compile(entry, KernelSpecialization.Empty)).PTXAssembly;
+            }
+        });
+    }
+
+    /// <summary>The same member with the simulator's half storage exchanged for the device's.</summary>
+    private static MemberInfo Native(MemberInfo member) => member switch
+    {
+        Type { IsGenericType: true } type => type.GetGenericTypeDefinition().MakeGenericType([.. type.GetGenericArguments().Select(a => (Type)Native(a))]),
+        Type type => type == typeof(SimulatedHalfStorage) ? typeof(HalfStorage) : type,
+        MethodInfo method => InNativeType(method),
+        _ => member,
+    };
+
+    private static MethodInfo InNativeType(MethodInfo method)
+    {
+        const BindingFlags Any = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+        var found = ((Type)Native(method.DeclaringType!)).GetMethods(Any).Single(m => m.MetadataToken == method.MetadataToken);
+        return method.IsGenericMethod ? found.MakeGenericMethod([.. method.GetGenericArguments().Select(a => (Type)Native(a))]) : found;
+    }
+}
