@@ -26,6 +26,7 @@ internal static class OpCheck
         // The feature column's order is the inside's here, so that a test need not think about it.
         using var session = new TrainingSession(PlanBuilder.Build(network, options), backend);
         var plan = session.Plan;
+        if (backend is IlgpuBackend gpu) PtxCheck.Verify(gpu);
         var random = new CounterRandom(seed, 1000);
         uint drawn = 0;
         float Draw(double scale) => Round(backend.Precision, (float)((2 * CounterRandom.ToUnit(random.Bits(drawn++)) - 1) * scale));

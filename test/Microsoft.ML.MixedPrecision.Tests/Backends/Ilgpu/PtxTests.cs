@@ -21,6 +21,17 @@ public sealed class PtxTests
         }
     }
 
+    [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
+    public void Every_kernel_of_a_plan_becomes_clean_PTX(BackendRow row)
+    {
+        var x = Network.Vector(5);
+        var options = new PlanOptions(2, row.Precision, new SoftmaxCrossEntropy(), new Sgd()) { AccumulationSteps = 2, ClipNorm = 1f };
+        using var backend = (IlgpuBackend)row.Create();
+        using var session = new TrainingSession(PlanBuilder.Build((x.Relu() + x).Linear(3), options), backend, poison: true);
+        Assert.IsGreaterThan(10, backend.Kernels.Count);
+        PtxCheck.Verify(backend);
+    }
+
     private static MatrixProduct[] Products(Backend backend)
     {
         var g = Geometry;
