@@ -1,0 +1,116 @@
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>The SIMD conversions against .NET's own casts, which round to nearest even.</summary>
+[TestClass]
+public sealed unsafe class CpuStorageTests
+{
+    [TestMethod]
+    public void Every_half_becomes_the_float_it_stands_for()
+    {
+        var halves = AllHalves();
+        var floats = new float[halves.Length];
+        var wide = new float[halves.Length + CpuVector.Width];
+        fixed (Half* from = halves)
+        fixed (float* to = floats, toWide = wide)
+        {
+            CpuHalfStorage.Load(from, to, halves.Length);
+            CpuHalfStorage.LoadWide(from, toWide, halves.Length);
+        }
+        for (int i = 0; i < halves.Length; i++)
+        {
+            Same((float)halves[i], floats[i], i);
+            Same((float)halves[i], wide[i], i);
+            Same((float)halves[i], CpuHalfStorage.Load(halves[i]), i);
+        }
+    }
+
+    [TestMethod]
+    public void Every_half_survives_a_round_trip()
+    {
+        var halves = AllHalves();
+        var floats = halves.Select(h => (float)h).ToArray();
+        var back = Store(floats);
+        for (int i = 0; i < halves.Length; i++)
+        {
+            if (Half.IsNaN(halves[i])) Assert.IsTrue(Half.IsNaN(back[i]), $"pattern {i:X4}");
+            else Assert.AreEqual(BitConverter.HalfToUInt16Bits(halves[i]), BitConverter.HalfToUInt16Bits(back[i]), $"pattern {i:X4}");
+        }
+    }
+
+    [TestMethod]
+    public void Ties_and_their_neighbours_round_as_a_cast_does()
+    {
+        // Around the middle between each two neighbouring halves, where rounding decides; and around the ends of the range.
+        var floats = new List<float> { 65504f, 65519.996f, 65520f, 65536f, float.MaxValue, float.PositiveInfinity, float.NaN, float.Epsilon, 0f };
+        for (int i = 0; i < 0x7BFF; i++)
+        {
+            float middle = ((float)BitConverter.UInt16BitsToHalf((ushort)i) + (float)BitConverter.UInt16BitsToHalf((ushort)(i + 1))) / 2;
+            floats.AddRange([middle, MathF.BitIncrement(middle), MathF.BitDecrement(middle)]);
+        }
+        floats.AddRange(floats.Select(f => -f).ToArray());
+        var stored = Store([.. floats]);
+        for (int i = 0; i < stored.Length; i++)
+        {
+            var expected = (Half)floats[i];
+            if (Half.IsNaN(expected)) Assert.IsTrue(Half.IsNaN(stored[i]), $"{floats[i]:R}");
+            else Assert.AreEqual(BitConverter.HalfToUInt16Bits(expected), BitConverter.HalfToUInt16Bits(stored[i]), $"{floats[i]:R}");
+        }
+    }
+
+    [TestMethod]
+    public void Nothing_beyond_the_count_is_written()
+    {
+        for (int count = 0; count <= 2 * CpuVector.Width + 1; count++)
+        {
+            var halves = new Half[64];
+            var floats = new float[64];
+            Array.Fill(halves, (Half)7f);
+            Array.Fill(floats, 9f);
+            var source = new Half[64];
+            var values = new float[64];
+            fixed (Half* h = halves, s = source)
+            fixed (float* f = floats, v = values)
+            {
+                CpuHalfStorage.Store(v, h, count);
+                CpuHalfStorage.Load(s, f, count);
+            }
+            Assert.AreEqual(64 - count, halves.Count(x => x == (Half)7f));
+            Assert.AreEqual(64 - count, floats.Count(x => x == 9f));
+        }
+    }
+
+    [TestMethod]
+    public void Tails_are_padded_with_zeros_and_written_no_further()
+    {
+        for (int count = 0; count < CpuVector.Width; count++)
+        {
+            var halves = new Half[CpuVector.Width];
+            Array.Fill(halves, (Half)3f);
+            fixed (Half* h = halves)
+            {
+                var loaded = CpuVector.Load<Half, CpuHalfStorage>(h, count);
+                for (int i = 0; i < CpuVector.Width; i++) Assert.AreEqual(i < count ? 3f : 0f, loaded[i]);
+                CpuVector.Store<Half, CpuHalfStorage>(Vector512.Create(5f), h, count);
+            }
+            Assert.AreEqual(count, halves.Count(x => x == (Half)5f));
+        }
+    }
+
+    private static Half[] AllHalves() => [.. Enumerable.Range(0, 65536).Select(i => BitConverter.UInt16BitsToHalf((ushort)i))];
+
+    private static Half[] Store(float[] floats)
+    {
+        var halves = new Half[floats.Length];
+        fixed (float* from = floats)
+        fixed (Half* to = halves) CpuHalfStorage.Store(from, to, floats.Length);
+        return halves;
+    }
+
+    private static void Same(float expected, float actual, int pattern)
+    {
+        if (float.IsNaN(expected)) Assert.IsTrue(float.IsNaN(actual), $"pattern {pattern:X4}");
+        else Assert.AreEqual(BitConverter.SingleToUInt32Bits(expected), BitConverter.SingleToUInt32Bits(actual), $"pattern {pattern:X4}");
+    }
+}
