@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>The matrix product on every backend, against sums in FP64 that know nothing of operands or tiles.</summary>
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class MatrixProductTests
 {
     private const float Untouched = -7f;
