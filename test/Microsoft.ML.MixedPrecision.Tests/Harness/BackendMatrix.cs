@@ -53,7 +53,8 @@ public static class BackendMatrix
 
     private static TestDataRow<BackendRow>[] Device(string name, AcceleratorType type)
     {
-        string? absent = IlgpuDevice.Count(type) > 0 ? null : $"No {type} device on this machine.";
+        var survey = IlgpuDevice.Survey(type);
+        string? absent = survey.Names.Count > 0 ? null : $"No {name} device: {survey.Missing}";
         return [.. new[] { Precision.Mixed, Precision.Single }.Select(precision => Row(name, precision, p => new IlgpuBackend(p, IlgpuDevice.Open(type, 0)), absent))];
     }
 

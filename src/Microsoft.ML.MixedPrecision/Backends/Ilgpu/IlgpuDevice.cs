@@ -43,11 +43,14 @@ internal sealed class IlgpuDevice
     /// <summary>Whether kernels may use the FP16 type: always on CUDA and the simulator, with cl_khr_fp16 on OpenCL.</summary>
     public bool HasHalf => Accelerator.Capabilities is not CLCapabilityContext opencl || opencl.Float16;
 
-    /// <summary>How many devices of a kind ILGPU can open here.</summary>
-    public static int Count(AcceleratorType type)
+    /// <summary>The devices of a kind that ILGPU can open here, and why there are none.</summary>
+    public static DeviceSurvey Survey(AcceleratorType type)
     {
         using var context = CreateContext(type);
-        return Devices(context, type).Length;
+        var devices = Devices(context, type);
+        if (devices.Length > 0) return new([.. devices.Select(d => d.Name)], "");
+        using var all = CreateContext(type, evenUnusable: true);
+        return new([], DriverLibrary.WhyNone(type, Devices(all, type)));
     }
 
     /// <summary>The device; opened at the first call, the same object at all later ones.</summary>
@@ -119,14 +122,20 @@ internal sealed class IlgpuDevice
     private static Device[] Devices(Context context, AcceleratorType type) => [.. context.Devices.Where(d => d.AcceleratorType == type)];
 
     // O1, never O2: that moves loads of shared memory across barriers and branches uniformly where threads diverge.
-    private static Context CreateContext(AcceleratorType type) => Context.Create(builder =>
+    private static Context CreateContext(AcceleratorType type, bool evenUnusable = false)
     {
-        builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
-        switch (type)
+        DriverLibrary.Register();
+        return Context.Create(builder =>
         {
-            case AcceleratorType.Cuda: builder.Cuda(); break;
-            case AcceleratorType.OpenCL: builder.OpenCL(); break;
-            default: builder.CPU(new CPUDevice(SimulatorWarp, SimulatorWarps, numMultiprocessors: 1)); break;
-        }
-    });
+            builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
+            switch (type)
+            {
+                case AcceleratorType.Cuda when evenUnusable: builder.Cuda(_ => true); break;
+                case AcceleratorType.Cuda: builder.Cuda(); break;
+                case AcceleratorType.OpenCL when evenUnusable: builder.OpenCL(_ => true); break;
+                case AcceleratorType.OpenCL: builder.OpenCL(); break;
+                default: builder.CPU(new CPUDevice(SimulatorWarp, SimulatorWarps, numMultiprocessors: 1)); break;
+            }
+        });
+    }
 }
