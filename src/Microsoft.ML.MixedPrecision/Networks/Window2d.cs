@@ -15,6 +15,22 @@ public readonly record struct Size2d(int Height, int Width)
 /// <summary>Where a window of taps moves over an image: shared by convolution and pooling.</summary>
 internal readonly record struct Window2d(Size2d Kernel, Size2d Stride, Size2d Padding, Size2d Dilation)
 {
+    /// <summary>A window as a user gave it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A kernel, stride or dilation below 1, or a padding below 0.</exception>
+    public static Window2d Of(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation)
+    {
+        Expect(kernel, 1, nameof(kernel));
+        Expect(stride, 1, nameof(stride));
+        Expect(padding, 0, nameof(padding));
+        Expect(dilation, 1, nameof(dilation));
+        return new Window2d(kernel, stride, padding, dilation);
+
+        static void Expect(Size2d size, int least, string name)
+        {
+            if (size.Height < least || size.Width < least) throw new ArgumentOutOfRangeException(name, size, $"{name}: expected at least {least} in height and width, got {size}.");
+        }
+    }
+
     /// <summary>floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, as PyTorch has it; less than 1 where the window does not fit.</summary>
     public int OutHeight(int height) => Out(height, Kernel.Height, Stride.Height, Padding.Height, Dilation.Height);
 
