@@ -1,0 +1,64 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>The rows of a training or of its validation: in memory where they fit, read from the data again each pass where not.</summary>
+internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision precision, IReadOnlyList<float>? classWeights, Func<long, bool> accepts, long cacheBytes, string where)
+{
+    private readonly RowStore _store = new(columns, precision, cacheBytes);
+    private readonly bool[] _seen = new bool[columns.Task == ScoringTask.Multiclass ? columns.Outputs : columns.IsClassification ? 2 : 0];
+
+    public long Rows { get; private set; }
+
+    /// <summary>Sum of the weights.</summary>
+    public double Weight { get; private set; }
+
+    /// <summary>Whether every row is in memory.</summary>
+    public bool IsCached => Rows == _store.Count;
+
+    /// <summary>Rows that are shuffled among each other where the data are larger than memory.</summary>
+    public int Window => _store.Capacity;
+
+    /// <summary>Distinct classes seen; 0 for values.</summary>
+    public int Classes { get; private set; }
+
+    /// <summary>Takes the row that the first pass has read, if it is one of these.</summary>
+    public bool Admit(RowReader row)
+    {
+        if (!accepts(row.Row)) return false;
+        Rows++;
+        Weight += row.Weight;
+        if (_seen.Length > 0 && !_seen[row.Class])
+        {
+            _seen[row.Class] = true;
+            Classes++;
+        }
+        if (!_store.IsFull) _store.Add(row);
+        return true;
+    }
+
+    /// <summary>The first rows that are in memory; call before the first pass.</summary>
+    public Batch Sample(int rows)
+    {
+        rows = Math.Min(rows, _store.Count);
+        var batch = NewBatch(rows);
+        for (int i = 0; i < rows; i++) _store.CopyTo(i, batch, i);
+        batch.RowCount = rows;
+        return batch;
+    }
+
+    public Batch NewBatch(int rows) => new(rows, columns.FeatureCount, columns.Task == ScoringTask.Multiclass ? 0 : columns.Outputs);
+
+    public RowPass InOrder()
+    {
+        if (IsCached) return new CachedPass(_store, null);
+        _store.Release(); // only a window for shuffling needs it
+        return new StreamedPass(Reader(), accepts);
+    }
+
+    public RowPass Shuffled(uint seed, int epoch)
+    {
+        var order = new ShuffleOrder(seed, epoch);
+        return IsCached ? new CachedPass(_store, order) : new WindowPass(Reader(), accepts, _store, order);
+    }
+
+    private RowReader Reader() => new(data, columns, precision, classWeights, where);
+}

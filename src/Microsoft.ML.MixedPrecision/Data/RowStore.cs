@@ -1,0 +1,98 @@
+using System.Numerics.Tensors;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Rows in memory, up to a number. In mixed precision features are kept as halves: the network's first step rounds them to
+/// that anyway, so a run has the same bits whether its data fit in here or not.
+/// </summary>
+internal sealed class RowStore
+{
+    private const int ChunkBytes = 1 << 20;
+
+    private readonly List<Chunk> _chunks = [];
+    private readonly int _features, _labelValues, _chunkRows;
+    private readonly bool _half, _classes;
+
+    /// <param name="bytes">The most that the rows may take; at least one chunk's worth is there.</param>
+    public RowStore(TrainingColumns columns, Precision precision, long bytes)
+    {
+        _features = columns.FeatureCount;
+        _classes = columns.Task == ScoringTask.Multiclass;
+        _labelValues = _classes ? 0 : columns.Outputs;
+        _half = precision == Precision.Mixed;
+        long row = (long)_features * (_half ? 2 : 4) + (_classes ? 4 : 4 * _labelValues) + 4;
+        _chunkRows = (int)Math.Clamp(Math.Min(ChunkBytes, bytes) / row, 1, 65536);
+        Capacity = (int)Math.Clamp(bytes / row, 1, Array.MaxLength);
+    }
+
+    /// <summary>Rows that may be added.</summary>
+    public int Capacity { get; }
+
+    public int Count { get; private set; }
+
+    public bool IsFull => Count == Capacity;
+
+    public void Clear() => Count = 0; // the chunks are used again
+
+    /// <summary>Removes all rows and gives their memory back.</summary>
+    public void Release()
+    {
+        Count = 0;
+        _chunks.Clear();
+    }
+
+    public void Add(RowReader row)
+    {
+        if (IsFull) throw new InvalidOperationException($"The store holds its {Capacity} rows already.");
+        if (Count == _chunks.Count * _chunkRows) _chunks.Add(new Chunk(_chunkRows, _features, _labelValues, _half, _classes));
+        Set(Count++, row);
+    }
+
+    /// <summary>Puts a row into the place of another.</summary>
+    public void Set(int slot, RowReader row)
+    {
+        var (chunk, i) = Find(slot);
+        if (_half) TensorPrimitives.ConvertToHalf(row.Features, chunk.Halves.AsSpan(i * _features, _features));
+        else row.Features.CopyTo(chunk.Singles.AsSpan(i * _features, _features));
+        if (_classes) chunk.Classes[i] = row.Class;
+        else row.Values.CopyTo(chunk.Values.AsSpan(i * _labelValues, _labelValues));
+        chunk.Weights[i] = row.Weight;
+    }
+
+    /// <summary>Moves the last row into the place of another, and is one row smaller.</summary>
+    public void RemoveAt(int slot)
+    {
+        int last = --Count;
+        if (slot == last) return;
+        var (from, i) = Find(last);
+        var (to, j) = Find(slot);
+        if (_half) from.Halves.AsSpan(i * _features, _features).CopyTo(to.Halves.AsSpan(j * _features, _features));
+        else from.Singles.AsSpan(i * _features, _features).CopyTo(to.Singles.AsSpan(j * _features, _features));
+        if (_classes) to.Classes[j] = from.Classes[i];
+        else from.Values.AsSpan(i * _labelValues, _labelValues).CopyTo(to.Values.AsSpan(j * _labelValues, _labelValues));
+        to.Weights[j] = from.Weights[i];
+    }
+
+    public void CopyTo(int slot, Batch batch, int index)
+    {
+        var (chunk, i) = Find(slot);
+        var features = batch.Features.AsSpan(index * _features, _features);
+        if (_half) TensorPrimitives.ConvertToSingle(chunk.Halves.AsSpan(i * _features, _features), features);
+        else chunk.Singles.AsSpan(i * _features, _features).CopyTo(features);
+        if (_classes) batch.Classes[index] = chunk.Classes[i];
+        else chunk.Values.AsSpan(i * _labelValues, _labelValues).CopyTo(batch.Values.AsSpan(index * _labelValues, _labelValues));
+        batch.Weights[index] = chunk.Weights[i];
+    }
+
+    private (Chunk Chunk, int Index) Find(int slot) => (_chunks[slot / _chunkRows], slot % _chunkRows);
+
+    private sealed class Chunk(int rows, int features, int labelValues, bool half, bool classes)
+    {
+        public Half[] Halves { get; } = half ? new Half[rows * features] : [];
+        public float[] Singles { get; } = half ? [] : new float[rows * features];
+        public int[] Classes { get; } = classes ? new int[rows] : [];
+        public float[] Values { get; } = new float[rows * labelValues];
+        public float[] Weights { get; } = new float[rows];
+    }
+}

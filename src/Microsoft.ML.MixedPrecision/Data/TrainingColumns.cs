@@ -1,0 +1,85 @@
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>The columns that a training reads, checked against a schema.</summary>
+/// <param name="Features">A vector of <paramref name="FeatureCount"/> Single.</param>
+/// <param name="Label">Key, Boolean, Single or a vector of Single, as the task has it.</param>
+/// <param name="Weight">Single; null where every row weighs 1.</param>
+/// <param name="Task">What the label makes of the training.</param>
+/// <param name="FeatureCount">Elements of a feature vector.</param>
+/// <param name="Outputs">What the network must put out: classes, 1, or the elements of a vector label.</param>
+internal sealed record TrainingColumns(string Features, string Label, string? Weight, ScoringTask Task, int FeatureCount, int Outputs)
+{
+    public bool IsClassification => Task is ScoringTask.Binary or ScoringTask.Multiclass;
+
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type: name, expected, got, remedy.</exception>
+    public static TrainingColumns Resolve(DataViewSchema schema, MixedPrecisionTrainer.Options options, ScoringTask? asked, string where = "")
+    {
+        var features = Find(schema, "Features", options.FeatureColumnName, where);
+        CheckFeatures(features, options.Network!, where);
+        var label = Find(schema, "Label", options.LabelColumnName, where);
+        var task = TrainingTask.Resolve(label.Name, label.Type, asked, where);
+        int outputs = task switch
+        {
+            ScoringTask.Multiclass => Classes(label, where),
+            ScoringTask.VectorRegression => ((VectorDataViewType)label.Type).Size,
+            _ => 1,
+        };
+        if (options.ExampleWeightColumnName is { } name)
+        {
+            var weight = Find(schema, "Example weight", name, where);
+            if (weight.Type != NumberDataViewType.Single)
+                throw Misfit(where, "Example weight", name, "Single", $"{weight.Type}", "convert it with Transforms.Conversion.ConvertType");
+        }
+        return new TrainingColumns(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, task, options.Network!.InputShape.Size, outputs);
+    }
+
+    /// <exception cref="ArgumentOutOfRangeException">Another data set's columns are not those of the training.</exception>
+    public void Expect(TrainingColumns other, string where)
+    {
+        if (other.Task != Task || other.Outputs != Outputs)
+            throw Misfit(where, "Label", Label, $"{Outputs} {(Task == ScoringTask.Multiclass ? "classes" : "values")} as in the training data ({Task})", $"{other.Outputs} ({other.Task})", "transform it with the same fitted pipeline as the training data");
+    }
+
+    internal static ArgumentOutOfRangeException Misfit(string where, string role, string column, string expected, string got, string remedy) =>
+        BadArgument.Of("input", $"{where}{role} column '{column}': expected {expected}, got {got}; {remedy}.");
+
+    private static DataViewSchema.Column Find(DataViewSchema schema, string role, string name, string where) =>
+        schema.GetColumnOrNull(name) ?? throw Misfit(where, role, name, "a column of this name",
+            $"only {string.Join(", ", schema.Where(c => !c.IsHidden).Select(c => $"'{c.Name}'"))}", "name an existing column in the options, or add it to the data");
+
+    private static void CheckFeatures(DataViewSchema.Column column, Network network, string where)
+    {
+        var shape = network.InputShape;
+        string expected = shape.IsImage
+            ? $"a vector of {shape.Size} Single (an image of {shape.Height} x {shape.Width} with {shape.Channels} channel{(shape.Channels == 1 ? "" : "s")})"
+            : $"a vector of {shape.Size} Single";
+        if (column.Type is not VectorDataViewType vector)
+        {
+            throw Misfit(where, "Features", column.Name, expected, $"{column.Type}", column.Type is TextDataViewType
+                ? "make numbers of the text first, with Transforms.Text.FeaturizeText or Transforms.Categorical.OneHotEncoding"
+                : "make a vector of the columns with Transforms.Concatenate");
+        }
+        if (vector.ItemType != NumberDataViewType.Single)
+        {
+            throw Misfit(where, "Features", column.Name, expected, $"{column.Type}", vector.ItemType is TextDataViewType
+                ? "make numbers of the text first, with Transforms.Text.FeaturizeText or Transforms.Categorical.OneHotEncoding"
+                : "convert it with Transforms.Conversion.ConvertType");
+        }
+        if (!vector.IsKnownSize)
+            throw Misfit(where, "Features", column.Name, expected, "a vector of unknown size", "give it a size: [VectorType(n)] on the property, or a range in LoadColumn");
+        if (vector.Size != shape.Size)
+            throw Misfit(where, "Features", column.Name, expected, $"a vector of {vector.Size}", shape.IsImage ? "make height x width x channels of Network.Image the number of pixel values" : $"start the network with Network.Vector({vector.Size})");
+    }
+
+    private static int Classes(DataViewSchema.Column label, string where)
+    {
+        ulong count = ((KeyDataViewType)label.Type).Count;
+        if (!label.HasKeyValues() || count == 0)
+            throw Misfit(where, "Label", label.Name, "a key with its values (the names of the classes)", $"{label.Type} without values", "make the key with Transforms.Conversion.MapValueToKey");
+        if (count < 2)
+            throw Misfit(where, "Label", label.Name, "at least 2 classes", $"{count}", "check that the data hold examples of every class");
+        return checked((int)count);
+    }
+}

@@ -1,0 +1,31 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>Makes ONNX models of a trained network, and lets none out whose scores are not those of the training's forward pass.</summary>
+/// <param name="trained">What is exported.</param>
+/// <param name="plan">Of the training.</param>
+/// <param name="device">Where it was trained.</param>
+/// <param name="sample">Rows of the training data.</param>
+/// <param name="labels">The names of the classes; empty without.</param>
+internal sealed class ExportGate(TrainedNetwork trained, PlanOptions plan, DeviceChoice device, Batch sample, IReadOnlyList<string> labels)
+{
+    /// <summary>Rows that each export is checked with.</summary>
+    public const int SampleRows = 16;
+
+    public Network Network => trained.Network;
+
+    /// <summary>The format of the training.</summary>
+    public OnnxPrecision Native => plan.Precision == Precision.Mixed ? OnnxPrecision.Half : OnnxPrecision.Single;
+
+    /// <exception cref="InvalidOperationException">ONNX Runtime's scores differ by more than the format explains; the message names the layer.</exception>
+    public OnnxModel Model(OnnxPrecision precision)
+    {
+        var options = plan with { Batch = sample.Weights.Length, KeepAll = true, TotalUpdates = 1, AccumulationSteps = 1 };
+        using (var session = new TrainingSession(PlanBuilder.Build(trained.Network, options), device.Open(plan.Precision)))
+        {
+            trained.To(session);
+            ExportCheck.Verify(trained, precision, session, sample);
+        }
+        var (graph, output) = OnnxExporter.Export(trained, precision);
+        return graph.Build(output, trained.Network.Shape.Size, new OnnxMetadata { LabelNames = labels });
+    }
+}

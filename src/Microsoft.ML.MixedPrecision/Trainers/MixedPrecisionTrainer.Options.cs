@@ -1,0 +1,142 @@
+namespace Microsoft.ML.MixedPrecision;
+
+public sealed partial class MixedPrecisionTrainer
+{
+    /// <summary>
+    /// How to train. Only <see cref="Network"/> must be set. The trainer copies the options when it is made: later changes have
+    /// no effect on it.
+    /// </summary>
+    public sealed class Options
+    {
+#pragma warning disable CA1051 // ML.NET's convention: the options of a trainer are public fields
+        /// <summary>The column of features: a vector of <see cref="float"/> of the size of the network's input. "Features" by default.</summary>
+        public string FeatureColumnName = DefaultColumnNames.Features;
+
+        /// <summary>
+        /// The column of labels. "Label" by default. Its type is the task: a key with values is multiclass classification, a
+        /// Boolean binary classification, a <see cref="float"/> or a vector of them regression. A regression trains best on labels of
+        /// magnitude around 1: scale large ones.
+        /// </summary>
+        public string LabelColumnName = DefaultColumnNames.Label;
+
+        /// <summary>The column of example weights, <see cref="float"/>, finite and at least 0; null (the default): every row weighs 1. A weight of 2 counts as two equal rows in a batch.</summary>
+        public string? ExampleWeightColumnName;
+
+        /// <summary>
+        /// The network, required. The trainer appends the last layer, a Linear with as many outputs as the label needs; where the
+        /// network ends in a Linear of exactly that width, that one is it. Softmax and sigmoid are part of the losses.
+        /// </summary>
+        public Network? Network;
+
+        /// <summary>What is minimized; null (the default): softmax cross entropy for a key label, sigmoid cross entropy for a Boolean, mean squared error for values.</summary>
+        public Loss? Loss;
+
+        /// <summary>How gradients change the weights, with the learning rate; null (the default): Adam with PyTorch's defaults, a learning rate of 0.001.</summary>
+        public Optimizer? Optimizer;
+
+        /// <summary>How the learning rate changes over the applied updates; null (the default): it stays the same.</summary>
+        public Schedule? Schedule;
+
+        /// <summary>Passes over the training data; 10 by default, at least 1.</summary>
+        public int Epochs = 10;
+
+        /// <summary>Rows that are processed at once; 64 by default, at least 1. Larger ones are faster and take more memory; one larger than the data is one batch that is part empty.</summary>
+        public int BatchSize = 64;
+
+        /// <summary>
+        /// Whether the rows come in another order in each epoch, a function of seed and epoch; true by default. Rows are kept in memory up to
+        /// 1 GiB (as halves in mixed precision); a data set that is larger is read from its source in each epoch and shuffled
+        /// within a window of that size, which the log says. If false, the rows come in the order of the data.
+        /// </summary>
+        public bool Shuffle = true;
+
+        /// <summary>
+        /// Batches whose gradients are averaged into one update; 1 by default, at least 1. A group may run across the end of an
+        /// epoch; the last one of a training may be short.
+        /// </summary>
+        public int GradientAccumulationSteps = 1;
+
+        /// <summary>The L2 norm that the gradient of all weights, unscaled, is cut to; above 0. Infinity, the default, cuts nothing.</summary>
+        public float GradientClipNorm = float.PositiveInfinity;
+
+        /// <summary>Mixed precision (the default), or the same training in FP32.</summary>
+        public Precision Precision = Precision.Mixed;
+
+        /// <summary>How the loss is scaled in mixed precision; null (the default): dynamically, from 65536. Without effect in single precision.</summary>
+        public LossScale? LossScale;
+
+        /// <summary>Rows to validate on after each epoch, with the same columns as the training data; null by default. Not together with <see cref="ValidationFraction"/>.</summary>
+        public IDataView? ValidationSet;
+
+        /// <summary>The share of the training rows that is not trained but validated on, chosen at random by the seed; 0 (the default, none) to below 1.</summary>
+        public float ValidationFraction;
+
+        /// <summary>Ends the training when the validation no longer improves; null (the default): all epochs. Needs a validation.</summary>
+        public EarlyStopping? EarlyStopping;
+
+        /// <summary>
+        /// The device: "cpu", "cuda:0", "opencl:0". Null (the default): <see cref="MLContext.GpuDeviceId"/>, and the CPU where that is null. A device
+        /// that is not there is an error, or the CPU where <see cref="MLContext.FallbackToCpu"/> says so.
+        /// </summary>
+        public string? Device;
+
+        /// <summary>
+        /// Of initial weights, shuffles, the split and dropout: with one seed, a run on the same device repeats bit for bit. Null (the default): the
+        /// seed of the <see cref="MLContext"/>, and where that has none, another one for each trainer.
+        /// </summary>
+        public int? Seed;
+
+        /// <summary>Is told how far the training is, about ten times a second; null by default.</summary>
+        public IProgress<TrainingProgress>? Progress;
+
+        /// <summary>
+        /// Ends the training early: Fit returns the best model so far (the last one without a validation) and says so in the log. Cancelled before
+        /// the first update, Fit throws <see cref="OperationCanceledException"/>.
+        /// </summary>
+        public CancellationToken CancellationToken;
+#pragma warning restore CA1051
+
+        /// <summary>Bytes of rows kept in memory; fixed, so that a run is the same on every machine.</summary>
+        internal long CacheBytes = 1L << 30;
+
+        /// <summary>Threads of the CPU backend; 0 for one per core. The bits of a run do not depend on it.</summary>
+        internal int CpuThreads;
+
+        internal Options Copy() => (Options)MemberwiseClone();
+
+        /// <exception cref="ArgumentOutOfRangeException">A field is outside its range; the message names it.</exception>
+        internal void Validate()
+        {
+            Expect(!string.IsNullOrWhiteSpace(FeatureColumnName), nameof(FeatureColumnName), FeatureColumnName, "the name of a column");
+            Expect(!string.IsNullOrWhiteSpace(LabelColumnName), nameof(LabelColumnName), LabelColumnName, "the name of a column");
+            Expect(ExampleWeightColumnName is null || !string.IsNullOrWhiteSpace(ExampleWeightColumnName), nameof(ExampleWeightColumnName), ExampleWeightColumnName, "the name of a column, or null");
+            Expect(Network is not null, nameof(Network), null, "a network; start one with Network.Vector or Network.Image");
+            Expect(Epochs >= 1, nameof(Epochs), Epochs, "at least 1");
+            Expect(BatchSize >= 1, nameof(BatchSize), BatchSize, "at least 1");
+            Expect(GradientAccumulationSteps >= 1, nameof(GradientAccumulationSteps), GradientAccumulationSteps, "at least 1");
+            Expect(GradientClipNorm > 0f, nameof(GradientClipNorm), GradientClipNorm, "a norm above 0; infinity for no clipping");
+            Expect(Enum.IsDefined(Precision), nameof(Precision), Precision, "Mixed or Single");
+            Expect(ValidationFraction is >= 0f and < 1f, nameof(ValidationFraction), ValidationFraction, "a fraction from 0 to below 1");
+            Expect(ValidationSet is null || ValidationFraction == 0f, nameof(ValidationFraction), ValidationFraction, "0, because ValidationSet is set; use one of them");
+            EarlyStopping?.Validate();
+            Expect(EarlyStopping is null || ValidationSet is not null || ValidationFraction > 0f, nameof(EarlyStopping), EarlyStopping, "a ValidationSet or a ValidationFraction for it to watch");
+            Optimizer?.Validate();
+            if (Loss is SoftmaxCrossEntropy softmax)
+            {
+                Expect(softmax.LabelSmoothing is >= 0f and < 1f, "Loss.LabelSmoothing", softmax.LabelSmoothing, "a value from 0 to below 1");
+                foreach (float weight in softmax.ClassWeights ?? [])
+                    Expect(weight >= 0f && float.IsFinite(weight), "Loss.ClassWeights", weight, "finite weights of at least 0");
+            }
+        }
+
+        private static void Expect(bool valid, string field, object? value, string expected)
+        {
+            if (!valid) throw new ArgumentOutOfRangeException(field, value, FormattableString.Invariant($"{field}: expected {expected}, got {value ?? "null"}."));
+        }
+    }
+
+    private static class DefaultColumnNames
+    {
+        public const string Features = "Features", Label = "Label";
+    }
+}

@@ -1,0 +1,77 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Trains a <see cref="Network"/> by the recipe of <em>Mixed Precision Training</em> (ICLR 2018): weights, activations and
+/// gradients in half precision, an FP32 master copy of the weights, a scaled loss. The task is the loss's, or the label
+/// column's where no loss is named. The output columns are those of ML.NET's own trainers. Reusable and thread-safe: it keeps nothing of a Fit.
+/// </summary>
+/// <remarks>
+/// <c>mlContext.MulticlassClassification.Trainers.MixedPrecision(network)</c> and its siblings for binary classification and regression make one too.
+/// </remarks>
+public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTransformer>
+{
+    private const string Name = "MixedPrecisionTrainer";
+
+    private readonly IHostEnvironment _environment;
+    private readonly Options _options;
+    private readonly ScoringTask? _asked;
+    private readonly uint _seed;
+
+    /// <summary>A trainer whose task is that of the loss, or of the label column.</summary>
+    /// <param name="mlContext">Gives seed, device and log.</param>
+    /// <param name="options">Copied.</param>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is outside its range; the message names it.</exception>
+    public MixedPrecisionTrainer(MLContext mlContext, Options options) : this((IHostEnvironment)mlContext, options, null) { }
+
+    internal MixedPrecisionTrainer(IHostEnvironment environment, Options options, ScoringTask? task)
+    {
+        ArgumentNullException.ThrowIfNull(environment);
+        ArgumentNullException.ThrowIfNull(options);
+        _environment = environment;
+        _options = options.Copy();
+        _options.Validate();
+        _asked = TrainingTask.Asked(task, _options.Loss);
+        _seed = unchecked((uint)(_options.Seed ?? Catalogs.Seed(environment) ?? Random.Shared.Next()));
+    }
+
+    /// <summary>The columns that the transformer will give, as a stock trainer of the same task answers it.</summary>
+    /// <param name="inputSchema">Has the feature and label columns.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type; the message names it.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        ArgumentNullException.ThrowIfNull(inputSchema);
+        return StockSchema.Of(inputSchema, _options, _asked);
+    }
+
+    /// <summary>Trains.</summary>
+    /// <param name="input">Rows with the feature and label columns. They are read once to check and count them, and again in each epoch if they do not fit in memory.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A column or the network's end does not fit; the message names it.</exception>
+    /// <exception cref="InvalidOperationException">The data have no rows, one class only, or a row that cannot be trained on; or the training diverged.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled before the first update.</exception>
+    public MixedPrecisionTransformer Fit(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        _options.CancellationToken.ThrowIfCancellationRequested();
+        var host = _environment.Register(Name);
+        using var channel = host.Start("Fit");
+
+        var columns = TrainingColumns.Resolve(input.Schema, _options, _asked);
+        _options.EarlyStopping?.Validate(columns.Task);
+        var network = Head.Fit(_options.Network!, columns.Label, columns.Task, columns.Outputs);
+        var loss = _options.Loss ?? TrainingTask.DefaultLoss(columns.Task);
+        var device = DeviceChoice.Cpu(_options.CpuThreads);
+        var data = TrainingData.Load(input, columns, _options, loss, _asked, _seed);
+        var sample = data.Training.Sample(ExportGate.SampleRows);
+
+        using var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel));
+        var (trained, report) = run.Run();
+        var gate = new ExportGate(trained, run.Plan.Options, device, sample, LabelNames.Of(input.Schema[columns.Label]));
+        return new MixedPrecisionTransformer(host, gate, report, input.Schema, columns);
+    }
+
+    internal static Optimizer DefaultOptimizer(float learningRate = 1e-3f) => new Sgd(learningRate);
+}

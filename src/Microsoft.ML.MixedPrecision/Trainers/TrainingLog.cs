@@ -1,0 +1,53 @@
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>What a training says in <see cref="MLContext.Log"/>.</summary>
+internal sealed class TrainingLog(IChannel channel)
+{
+    public void Start(string device, string reason, ExecutionPlan plan, TrainingData data, MixedPrecisionTrainer.Options options)
+    {
+        Info($"Device: {device} ({reason}).");
+        if (plan.Options.Precision == Precision.Single)
+        {
+            Info($"Memory: {plan.TotalBytes:N0} bytes in single precision.");
+        }
+        else
+        {
+            long single = PlanBuilder.Build(plan.Network, plan.Options with { Precision = Precision.Single }).TotalBytes;
+            Info($"Memory: {plan.TotalBytes:N0} bytes in mixed precision, {single:N0} in single ({(double)plan.TotalBytes / single:P0}).");
+        }
+        Info($"Data: {data.Training.Rows:N0} rows to train on, {data.Validation?.Rows ?? 0:N0} to validate on; {plan.Network.ParameterCount:N0} trainable values.");
+        if (data.Training.IsCached) return;
+        if (options.Shuffle) Info($"The training rows do not fit in {options.CacheBytes:N0} bytes of memory: they are read again in each epoch and shuffled within a window of {data.Training.Window:N0} rows.");
+        else Info($"The training rows do not fit in {options.CacheBytes:N0} bytes of memory: they are read again in each epoch.");
+    }
+
+    /// <summary>Says what happened to the loss scale between two reports.</summary>
+    public void Scale(StepReport before, StepReport now)
+    {
+        if (now.Skipped > before.Skipped)
+            Info($"Loss scale {before.Scale} -> {now.Scale}: {now.Skipped - before.Skipped} of {now.Skipped - before.Skipped + now.Applied - before.Applied} updates skipped, the last for the gradient of '{now.FirstBad}'.");
+        else if (now.Scale != before.Scale)
+            Info($"Loss scale {before.Scale} -> {now.Scale}.");
+    }
+
+    public void Epoch(EpochReport e, int epochs)
+    {
+        string validation = e.ValidationLoss is { } loss ? FormattableString.Invariant($", validation loss {loss:G6}, metric {e.ValidationMetric:G6}") : "";
+        Info($"Epoch {e.Epoch} of {epochs}: loss {e.Loss:G6}, metric {e.Metric:G6}{validation}; {e.AppliedUpdates} updates, {e.SkippedUpdates} skipped, {e.Duration.TotalSeconds:F1} s.");
+    }
+
+    public void End(TrainingReport report, bool restored, int epochs)
+    {
+        string model = restored ? $"the model of epoch {report.ModelEpoch}, the best of the validation" : "the last model";
+        if (report.StopReason == StopReason.Cancelled)
+            channel.Warning(MessageSensitivity.None, FormattableString.Invariant($"The training was cancelled in epoch {report.Epochs.Count + 1} of {epochs}: Fit returns {model}."));
+        else if (report.StopReason == StopReason.EarlyStopping)
+            Info($"Stopped early after epoch {report.Epochs.Count} of {epochs}: Fit returns {model}.");
+        Info($"Done: {report.Epochs.Count} epochs, {report.AppliedUpdates} updates applied, {report.SkippedUpdates} skipped, {report.Duration.TotalSeconds:F1} s on {report.Device}.");
+    }
+
+    // Invariant: the log of a machine reads like that of another.
+    private void Info(FormattableString message) => channel.Info(MessageSensitivity.None, FormattableString.Invariant(message));
+}

@@ -1,0 +1,242 @@
+using System.Diagnostics;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>One Fit: the loop over epochs and batches. The device is read about ten times a second, not every step.</summary>
+internal sealed class TrainingRun : IDisposable
+{
+    private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
+
+    private readonly MixedPrecisionTrainer.Options _options;
+    private readonly TrainingData _data;
+    private readonly DeviceChoice _device;
+    private readonly TrainingLog _log;
+    private readonly ExecutionPlan _plan;
+    private readonly TrainingSession _session;
+    private readonly StoppingRule _rule;
+    private readonly Batch[] _ring;
+    private readonly uint _seed;
+    private readonly List<EpochReport> _epochs = [];
+    private readonly Stopwatch _clock = new();
+
+    private TimeSpan _lastReport, _epochStart;
+    private EpochTotals _totals;
+    private StepReport _last;
+    private int _unread, _microSteps;
+    private long _trainedRows;
+    private TrainedNetwork? _best;
+
+    public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log)
+    {
+        (_options, _data, _device, _seed, _log) = (options, data, device, seed, log);
+        Batches = (data.Training.Rows + options.BatchSize - 1) / options.BatchSize;
+        _plan = PlanBuilder.Build(network, NewPlanOptions(loss));
+        _rule = new StoppingRule(options.EarlyStopping);
+        _session = new TrainingSession(_plan, device.Open(options.Precision));
+        _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
+        _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
+        log.Start(_session.Device, device.Reason, _plan, data, options);
+    }
+
+    /// <summary>Of an epoch.</summary>
+    private long Batches { get; }
+
+    public ExecutionPlan Plan => _plan;
+
+    /// <exception cref="OperationCanceledException">Cancelled before the first update.</exception>
+    /// <exception cref="InvalidOperationException">The training diverged; or a row cannot be trained on.</exception>
+    public (TrainedNetwork Network, TrainingReport Report) Run()
+    {
+        var token = _options.CancellationToken;
+        _clock.Start();
+        var reason = StopReason.Completed;
+        try
+        {
+            for (int epoch = 1; epoch <= _options.Epochs && reason == StopReason.Completed; epoch++)
+                if (RunEpoch(epoch, token)) reason = StopReason.EarlyStopping;
+            CheckEnd();
+        }
+        catch (OperationCanceledException) when (token.IsCancellationRequested)
+        {
+            ReadReport();
+            if (_last.Applied == 0) throw;
+            reason = StopReason.Cancelled;
+        }
+        return Result(reason);
+    }
+
+    public void Dispose() => _session.Dispose();
+
+    private bool Restores(StopReason reason) =>
+        _best is not null && (reason == StopReason.Cancelled || _options.EarlyStopping is { RestoreBest: true });
+
+    private (TrainedNetwork, TrainingReport) Result(StopReason reason)
+    {
+        bool restores = Restores(reason);
+        var report = new TrainingReport(_plan)
+        {
+            Epochs = _epochs,
+            StopReason = reason,
+            ModelEpoch = restores ? _rule.BestEpoch : _epochs.Count,
+            AppliedUpdates = _last.Applied,
+            SkippedUpdates = _last.Skipped,
+            Rows = _data.Training.Rows,
+            ValidationRows = _data.Validation?.Rows ?? 0,
+            Device = _session.Device,
+            DeviceReason = _device.Reason,
+            Seed = unchecked((int)_seed),
+            Duration = _clock.Elapsed,
+        };
+        _log.End(report, restores, _options.Epochs);
+        return (restores ? _best! : TrainedNetwork.From(_session), report);
+    }
+
+    /// <returns>Whether the training should stop.</returns>
+    private bool RunEpoch(int epoch, CancellationToken token)
+    {
+        _epochStart = _clock.Elapsed;
+        _totals = default;
+        int applied = _last.Applied, skipped = _last.Skipped;
+        long batch = 0;
+        using (var batches = new Prefetcher(() => _options.Shuffle ? _data.Training.Shuffled(_seed, epoch) : _data.Training.InOrder(), _ring))
+        {
+            while (true)
+            {
+                token.ThrowIfCancellationRequested();
+                if (batches.Next(token) is not { } next) break;
+                if (batch == Batches) throw DataChanged(epoch);
+                Step(next, last: epoch == _options.Epochs && batch == Batches - 1);
+                batch++;
+                _trainedRows += next.RowCount;
+                if (_unread < TrainingSession.PassesBetweenReports && _clock.Elapsed - _lastReport < ReportInterval) continue;
+                ReadReport();
+                CheckDivergence(epoch);
+                Tell(epoch, batch, null);
+            }
+        }
+        if (batch != Batches) throw DataChanged(epoch);
+        ReadReport();
+        CheckDivergence(epoch);
+
+        EpochTotals? validation = _data.Validation is null ? null : Validate(token);
+        bool isBest = validation is { } v && _rule.Add(epoch, v.Loss, v.Metric);
+        if (isBest && (_options.EarlyStopping is { RestoreBest: true } || token.CanBeCanceled)) _best = TrainedNetwork.From(_session);
+        var report = new EpochReport(epoch, _totals.Loss, _totals.Metric, validation?.Loss, validation?.Metric, LearningRate, _last.Scale,
+            _last.Applied - applied, _last.Skipped - skipped, _clock.Elapsed - _epochStart);
+        _epochs.Add(report);
+        _log.Epoch(report, _options.Epochs);
+        Tell(epoch, batch, validation);
+        return _rule.Stop && epoch < _options.Epochs;
+    }
+
+    private void Step(Batch batch, bool last)
+    {
+        _session.TrainPass(batch);
+        _unread++;
+        if (++_microSteps % _options.GradientAccumulationSteps == 0 || last) _session.Update();
+    }
+
+    private EpochTotals Validate(CancellationToken token)
+    {
+        var totals = default(EpochTotals);
+        using var batches = new Prefetcher(_data.Validation!.InOrder, _ring);
+        while (batches.Next(token) is { } batch)
+        {
+            token.ThrowIfCancellationRequested();
+            _session.EvaluatePass(batch);
+            if (++_unread == TrainingSession.PassesBetweenReports) Add(ref totals);
+        }
+        Add(ref totals);
+        return totals;
+
+        void Add(ref EpochTotals to)
+        {
+            var report = _session.ReadReport();
+            _unread = 0;
+            to = to.Plus(report);
+        }
+    }
+
+    private void ReadReport()
+    {
+        var report = _session.ReadReport();
+        _unread = 0;
+        _lastReport = _clock.Elapsed;
+        _log.Scale(_last, report);
+        _totals = _totals.Plus(report);
+        _last = report;
+    }
+
+    private double LearningRate => _plan.Options.Optimizer.LearningRate * _plan.Options.Schedule.Factor(Math.Min(_last.Applied, _plan.Options.TotalUpdates - 1), _plan.Options.TotalUpdates);
+
+    private void CheckDivergence(int epoch)
+    {
+        if (_last.FloorOverflows == 0) return;
+        throw new InvalidOperationException(FormattableString.Invariant(
+            $"The training diverged in epoch {epoch}: the gradient of '{_last.FirstBad}' was not finite at a loss scale of {_last.Scale}, which goes no lower. Lower the learning rate, set GradientClipNorm, scale the features (Transforms.NormalizeMeanVariance){(_options.Precision == Precision.Mixed ? ", or train with Precision.Single: a value beyond 65504 is infinite as a half" : "")}."));
+    }
+
+    /// <summary>A model whose losses are no numbers is not handed out.</summary>
+    private void CheckEnd()
+    {
+        if (_last.Applied == 0)
+            throw new InvalidOperationException(FormattableString.Invariant($"Nothing was learned: each of the {_last.Skipped} updates had a gradient that is not finite, last in '{_last.FirstBad}'. Train for more epochs, so that the loss scale ({_last.Scale} now) can fall, or start it lower with LossScale.Dynamic(initial: ...)."));
+        if (!double.IsFinite(_totals.Loss))
+            throw new InvalidOperationException(FormattableString.Invariant($"The training diverged: the loss of the last epoch is {_totals.Loss}. Lower the learning rate, set GradientClipNorm, or scale the features (Transforms.NormalizeMeanVariance)."));
+    }
+
+    private InvalidOperationException DataChanged(int epoch) =>
+        new($"The data changed during the training: epoch {epoch} had another number of rows than the {_data.Training.Rows} of the first pass; put mlContext.Data.Cache or a file before the trainer.");
+
+    private void Tell(int epoch, long batch, EpochTotals? validation)
+    {
+        if (_options.Progress is not { } progress) return;
+        var elapsed = _clock.Elapsed;
+        double done = (epoch - 1) + (double)batch / Batches;
+        progress.Report(new TrainingProgress
+        {
+            Epoch = epoch,
+            Epochs = _options.Epochs,
+            Batch = batch,
+            Batches = Batches,
+            Loss = _totals.Loss,
+            Metric = _totals.Metric,
+            ValidationLoss = validation?.Loss,
+            ValidationMetric = validation?.Metric,
+            LearningRate = LearningRate,
+            LossScale = _last.Scale,
+            AppliedUpdates = _last.Applied,
+            SkippedUpdates = _last.Skipped,
+            SamplesPerSecond = _trainedRows / Math.Max(elapsed.TotalSeconds, 1e-9),
+            Elapsed = elapsed,
+            Remaining = elapsed * ((_options.Epochs - done) / done),
+            IsEndOfEpoch = _epochs.Count == epoch,
+        });
+    }
+
+    private PlanOptions NewPlanOptions(Loss loss)
+    {
+        long passes = Batches * _options.Epochs, updates = (passes + _options.GradientAccumulationSteps - 1) / _options.GradientAccumulationSteps;
+        if (updates > Array.MaxLength / Optimizer.CoefficientCount)
+            throw BadArgument.Of(nameof(_options.Epochs), FormattableString.Invariant($"Epochs: expected at most {Array.MaxLength / Optimizer.CoefficientCount} updates in a training, got {updates}; use fewer epochs or a larger BatchSize."));
+        return new PlanOptions(_options.BatchSize, _options.Precision, loss, _options.Optimizer ?? MixedPrecisionTrainer.DefaultOptimizer())
+        {
+            LossScale = _options.LossScale ?? LossScale.Dynamic(),
+            AccumulationSteps = _options.GradientAccumulationSteps,
+            ClipNorm = _options.GradientClipNorm,
+            TotalUpdates = (int)updates,
+            Schedule = _options.Schedule ?? Schedule.Constant(),
+            Seed = _seed,
+        };
+    }
+
+    /// <summary>Sums over passes.</summary>
+    private readonly record struct EpochTotals(double LossSum, double WeightSum, double MetricSum)
+    {
+        public double Loss => LossSum / WeightSum;
+        public double Metric => MetricSum / WeightSum;
+
+        public EpochTotals Plus(StepReport report) => new(LossSum + report.LossSum, WeightSum + report.WeightSum, MetricSum + report.MetricSum);
+    }
+}
