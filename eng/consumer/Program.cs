@@ -8,7 +8,7 @@ IDataView data = ml.Data.LoadFromEnumerable(Rings(600));
 DataOperationsCatalog.TrainTestData split = ml.Data.TrainTestSplit(data, testFraction: 0.25);
 
 Network network = Network.Vector(2).Linear(16).Relu().Linear(16).Relu();
-ITransformer model = ml.BinaryClassification.Trainers.MixedPrecision(network, epochs: 60).Fit(split.TrainSet);
+ITransformer model = ml.BinaryClassification.Trainers.MixedPrecision(network, epochs: 60, learningRate: 1e-2f).Fit(split.TrainSet);
 
 string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".zip");
 ml.Model.Save(model, split.TrainSet.Schema, path);
