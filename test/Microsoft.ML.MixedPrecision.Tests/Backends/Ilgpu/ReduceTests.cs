@@ -1,0 +1,104 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>The reduction by groups, against the order that it promises: bit for bit.</summary>
+[TestClass]
+public sealed class ReduceTests
+{
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void A_reduction_has_its_fixed_order(BackendRow row)
+    {
+        const int Segments = 7, Longest = 333;
+        using var backend = (IlgpuBackend)row.Create();
+        backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 4 * Segments * Longest, [Region.Staging] = 4096 });
+        var x = new Tensor("x", ElementType.Single, Region.Activations, Segments * Longest) { ArenaOffset = 0 };
+        var lengths = new Tensor("lengths", ElementType.Int32, Region.Staging, Segments) { ArenaOffset = 0 };
+        var sums = new Tensor("sums", ElementType.Single, Region.Staging, Segments) { ArenaOffset = 256 };
+        var smallest = new Tensor("smallest", ElementType.Int32, Region.Staging, Segments) { ArenaOffset = 512 };
+        var random = new Random(3);
+        var values = new float[x.Length];
+        for (int i = 0; i < values.Length; i++) values[i] = (float)(random.NextDouble() - 0.5) * MathF.Pow(10f, random.Next(-4, 5));
+        int[] items = [0, 1, 63, 64, 65, 200, Longest];
+        backend.Upload(x, values);
+        backend.Upload(lengths, items);
+        backend.Reduce<SumAndPlace, Value, Arguments>(Segments, new Arguments(
+            backend.View<float>(x), backend.View<int>(lengths), backend.View<float>(sums), backend.View<int>(smallest), Longest))();
+
+        var actual = new float[Segments];
+        var places = new int[Segments];
+        backend.Download(sums, actual);
+        backend.Download(smallest, places);
+        for (int s = 0; s < Segments; s++)
+        {
+            var segment = values.AsSpan(s * Longest, items[s]);
+            Assert.AreEqual(BitConverter.SingleToUInt32Bits(Expected(segment)), BitConverter.SingleToUInt32Bits(actual[s]), $"sum of {items[s]}");
+            int place = int.MaxValue;
+            for (int i = segment.Length - 1; i >= 0; i--) if (segment[i] > 1f) place = i;
+            Assert.AreEqual(place, places[s], $"first above 1 of {items[s]}");
+        }
+    }
+
+    private static float Expected(ReadOnlySpan<float> values)
+    {
+        const int Threads = IlgpuBackend.ReductionThreads;
+        var totals = new float[Threads];
+        for (int i = 0; i < values.Length; i++) totals[i % Threads] += values[i];
+        for (int stride = Threads / 2; stride > 0; stride /= 2)
+            for (int t = 0; t < stride; t++) totals[t] += totals[t + stride];
+        return totals[0];
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void The_gradient_scan_finds_the_first_that_is_not_finite(BackendRow row)
+    {
+        const int Length = 2 * GradientScan.PartLength + 77;
+        using var backend = row.Create();
+        var gradients = new Tensor("gradients", ElementType.Working, Region.Parameters, Length) { ArenaOffset = 0 };
+        var scan = new GradientScan(gradients);
+        (scan.SquareSums.ArenaOffset, scan.FirstBad.ArenaOffset) = (0, 256);
+        backend.Allocate(new Dictionary<Region, long> { [Region.Parameters] = 4 * Length, [Region.Activations] = 512 });
+        var values = new float[Length];
+        Array.Fill(values, 0.5f);
+        backend.Upload(gradients, values);
+        var run = backend.Bind(scan);
+        run();
+        var sums = new float[scan.Parts];
+        var bad = new int[scan.Parts];
+        backend.Download(scan.SquareSums, sums);
+        backend.Download(scan.FirstBad, bad);
+        CollectionAssert.AreEqual(new[] { GradientScan.PartLength / 4f, GradientScan.PartLength / 4f, 77 / 4f }, sums);
+        CollectionAssert.AreEqual(new[] { GradientScan.AllFinite, GradientScan.AllFinite, GradientScan.AllFinite }, bad);
+
+        (values[100], values[99], values[70], values[Length - 1]) = (float.NaN, float.PositiveInfinity, float.MaxValue, float.NegativeInfinity);
+        int first = row.Precision == Precision.Mixed ? 70 : 99; // half has no such number
+        backend.Upload(gradients, values);
+        run();
+        backend.Download(scan.FirstBad, bad);
+        CollectionAssert.AreEqual(new[] { first, GradientScan.AllFinite, Length - 1 }, bad);
+    }
+
+    internal readonly record struct Arguments(ArrayView<float> X, ArrayView<int> Lengths, ArrayView<float> Sums, ArrayView<int> Places, int Pitch);
+
+    internal readonly record struct Value(float Sum, int Place);
+
+    internal readonly struct SumAndPlace : IGpuReduction<Value, Arguments>
+    {
+        public static Value Nothing => new(0f, int.MaxValue);
+        public static int Items(Arguments a, int segment) => a.Lengths[segment];
+
+        public static Value Load(Arguments a, int segment, int item)
+        {
+            float x = a.X[segment * a.Pitch + item];
+            return new(x, x > 1f ? item : int.MaxValue);
+        }
+
+        public static Value Combine(Value x, Value y) => new(x.Sum + y.Sum, Math.Min(x.Place, y.Place));
+
+        public static void Store(Arguments a, int segment, Value total)
+        {
+            a.Sums[segment] = total.Sum;
+            a.Places[segment] = total.Place;
+        }
+    }
+}
