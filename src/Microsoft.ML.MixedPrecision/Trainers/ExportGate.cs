@@ -20,7 +20,7 @@ internal sealed class ExportGate(TrainedNetwork trained, PlanOptions plan, Devic
     public OnnxModel Model(OnnxPrecision precision)
     {
         var options = plan with { Batch = sample.Weights.Length, KeepAll = true, TotalUpdates = 1, AccumulationSteps = 1 };
-        using (var session = new TrainingSession(PlanBuilder.Build(trained.Network, options), device.Open(plan.Precision)))
+        using (var session = new TrainingSession(PlanBuilder.Build(trained.Network, options), device.Create(plan.Precision)))
         {
             trained.To(session);
             ExportCheck.Verify(trained, precision, session, sample);

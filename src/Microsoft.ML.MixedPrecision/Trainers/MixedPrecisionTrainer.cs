@@ -63,7 +63,8 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         _options.EarlyStopping?.Validate(columns.Task);
         var network = Head.Fit(_options.Network!, columns.Label, columns.Task, columns.Outputs);
         var loss = _options.Loss ?? TrainingTask.DefaultLoss(columns.Task);
-        var device = DeviceChoice.Cpu(_options.CpuThreads);
+        var device = DeviceSelector.Select(_options.Device, Catalogs.GpuDeviceId(_environment), Catalogs.FallbackToCpu(_environment),
+            line => channel.Warning(MessageSensitivity.None, line), _options.CpuThreads);
         var data = TrainingData.Load(input, columns, _options, loss, _asked, _seed);
         var sample = data.Training.Sample(ExportGate.SampleRows);
 

@@ -5,9 +5,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>What a training says in <see cref="MLContext.Log"/>.</summary>
 internal sealed class TrainingLog(IChannel channel)
 {
-    public void Start(string device, string reason, ExecutionPlan plan, TrainingData data, MixedPrecisionTrainer.Options options)
+    public void Start(string device, string explanation, ExecutionPlan plan, TrainingData data, MixedPrecisionTrainer.Options options)
     {
-        Info($"Device: {device} ({reason}).");
+        Info($"{explanation} Device: {device}.");
         if (plan.Options.Precision == Precision.Single)
         {
             Info($"Memory: {plan.TotalBytes:N0} bytes in single precision.");

@@ -33,10 +33,10 @@ internal sealed class TrainingRun : IDisposable
         Batches = (data.Training.Rows + options.BatchSize - 1) / options.BatchSize;
         _plan = PlanBuilder.Build(network, NewPlanOptions(loss));
         _rule = new StoppingRule(options.EarlyStopping);
-        _session = new TrainingSession(_plan, device.Open(options.Precision));
+        _session = new TrainingSession(_plan, device.Create(options.Precision));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
-        log.Start(_session.Device, device.Reason, _plan, data, options);
+        log.Start(_session.Device, device.Explanation, _plan, data, options);
     }
 
     /// <summary>Of an epoch.</summary>
@@ -84,7 +84,7 @@ internal sealed class TrainingRun : IDisposable
             Rows = _data.Training.Rows,
             ValidationRows = _data.Validation?.Rows ?? 0,
             Device = _session.Device,
-            DeviceReason = _device.Reason,
+            DeviceReason = _device.Explanation,
             Seed = unchecked((int)_seed),
             Duration = _clock.Elapsed,
         };
