@@ -1,0 +1,60 @@
+namespace Microsoft.ML.MixedPrecision;
+
+public sealed partial class Network
+{
+    /// <summary>
+    /// The largest value of each window and channel, as PyTorch's MaxPool2d: [h, w, c] to [h', w', c] with
+    /// h' = floor((h + 2 padding - kernel) / stride) + 1, and w' alike. NaN wins, so that a run that diverged is seen.
+    /// </summary>
+    /// <param name="kernel">The window; at least 1 each.</param>
+    /// <param name="stride">Pixels from one window to the next; by default the kernel, so that windows do not overlap.</param>
+    /// <param name="padding">Rows and columns on each side that never win; 0 by default, at most half the kernel.</param>
+    /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
+    /// <exception cref="ArgumentException">The network's output here is not an image, or the kernel is larger than the padded image.</exception>
+    public Network MaxPool2d(Size2d kernel, Size2d? stride = null, Size2d? padding = null, string? name = null) =>
+        Apply(new MaxPool2d(Pooling.Window(kernel, stride, padding)), name);
+}
+
+/// <summary>
+/// y = max over the window. dx: a pixel gets dy of the windows in which it is the first maximum, in the order of the rows. Which
+/// pixel that is is found again from x and y: an index kept for each output would cost twice the bytes of the output itself.
+/// </summary>
+internal sealed class MaxPool2d(Window2d window) : Op
+{
+    public override string Kind => "MaxPool2d";
+
+    public override Shape Infer(string name, IReadOnlyList<Shape> inputs) => Pooling.Infer(window, inputs[0], (expected, got, remedy) => Misfit(name, expected, got, remedy));
+    public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
+    public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
+
+    public override Tensor Forward(ForwardPass pass)
+    {
+        var y = pass.NewOutput();
+        pass.Run(new MaxPool2dForward(pass.Input(0), y, window));
+        return y;
+    }
+
+    public override void Backward(BackwardPass pass)
+    {
+        if (pass.NeedsInputGradient(0)) pass.Run(new MaxPool2dBackward(pass.Input(0), pass.Output, pass.OutputGradient, pass.NewInputGradient(0), window));
+    }
+
+    public override string Export(OnnxScope scope) => scope.Node("MaxPool", [scope.Input(0)], Pooling.Attributes(window));
+}
+
+/// <summary>x [n, h, w, c] to y [n, h', w', c].</summary>
+internal sealed partial class MaxPool2dForward(Tensor x, Tensor y, Window2d window) : Kernel
+{
+    public override string Name => "MaxPool2d.Forward";
+    public override IReadOnlyList<Tensor> Reads { get; } = [x];
+    public override IReadOnlyList<Tensor> Writes { get; } = [y];
+}
+
+/// <summary>dy [n, h', w', c] to dx [n, h, w, c], FP32 sums where windows overlap, in the order of the windows.</summary>
+internal sealed partial class MaxPool2dBackward(Tensor x, Tensor y, Tensor dy, Tensor dx, Window2d window) : Kernel
+{
+    public override string Name => "MaxPool2d.Backward";
+    public override IReadOnlyList<Tensor> Reads { get; } = [x, y, dy];
+    public override IReadOnlyList<Tensor> Writes { get; } = [dx];
+}
