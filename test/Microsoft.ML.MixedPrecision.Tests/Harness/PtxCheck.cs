@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using ILGPU;
@@ -19,6 +20,11 @@ internal static partial class PtxCheck
     private static readonly Context Context = Context.Create(builder => builder.Optimize(OptimizationLevel.O1).EnableAlgorithms().Cuda(_ => false));
     private static readonly Lock Gate = new();
     private static readonly ConcurrentDictionary<BoundKernel, string> Compiled = new();
+    private static readonly ConcurrentDictionary<string, string> Listings = new();
+
+    /// <summary>NVIDIA's assembler, where the PATH has it: kernels are then also assembled, and must keep to registers.</summary>
+    private static readonly string? Assembler = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+        .Select(folder => Path.Combine(folder, OperatingSystem.IsWindows() ? "ptxas.exe" : "ptxas")).FirstOrDefault(File.Exists);
 
     [GeneratedRegex(@"@!?%p\d+\s+bra\.uni")]
     private static partial Regex UniformCondition();
@@ -39,6 +45,7 @@ internal static partial class PtxCheck
         Assert.DoesNotContain(".f64", ptx, $"{name} computes in double");
         // A condition that promises to be the same for a whole warp: O2 says so of conditions that are not.
         Assert.DoesNotMatchRegex(UniformCondition(), ptx, $"{name} branches uniformly on a condition");
+        if (Assembler is not null) Assert.Contains("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", Listings.GetOrAdd(ptx, Assemble), $"{name} spills registers");
     }
 
     /// <summary>The PTX of a kernel for sm_80.</summary>
@@ -54,6 +61,25 @@ internal static partial class PtxCheck
                 return ((PTXCompiledKernel)backend.Compile(entry, KernelSpecialization.Empty)).PTXAssembly;
             }
         });
+    }
+
+    /// <summary>What ptxas says of a kernel for sm_90.</summary>
+    private static string Assemble(string ptx)
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(file, ptx);
+            using var ptxas = Process.Start(new ProcessStartInfo(Assembler!, ["-v", "-arch=sm_90", "-o", Path.DirectorySeparatorChar == '/' ? "/dev/null" : "NUL", file]) { RedirectStandardError = true })!;
+            string listing = ptxas.StandardError.ReadToEnd();
+            ptxas.WaitForExit();
+            Assert.AreEqual(0, ptxas.ExitCode, listing);
+            return listing;
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     /// <summary>The same member with the simulator's half storage exchanged for the device's.</summary>
