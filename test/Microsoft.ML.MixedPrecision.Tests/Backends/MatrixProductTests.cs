@@ -6,7 +6,7 @@ public sealed class MatrixProductTests
 {
     private const float Untouched = -7f;
 
-    private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (31, 33, 17), (32, 32, 16), (33, 31, 15), (7, 64, 1), (65, 2, 40)];
+    private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (31, 33, 17), (32, 32, 16), (33, 31, 15), (7, 64, 1), (65, 2, 40), (3, 33, 1041)];
 
     private static readonly Conv2dGeometry[] Geometries =
     [
@@ -15,6 +15,7 @@ public sealed class MatrixProductTests
         new(2, 7, 9, 4, 6, new(new(2, 3), new(2, 1), new(1, 2), new(1, 2)), Groups: 2),
         new(2, 6, 5, 3, 3, new(new(3, 2), new(1, 3), new(0, 1), new(2, 1)), Groups: 3),
         new(1, 9, 8, 1, 34, new(3, 2, 1, 1), Groups: 1),
+        new(2, 17, 18, 1, 3, new(3, 1, 1, 1), Groups: 1), // 612 output pixels: two parts in a GPU's weight gradient
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

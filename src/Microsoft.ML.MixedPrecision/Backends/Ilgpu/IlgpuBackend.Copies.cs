@@ -88,6 +88,8 @@ internal sealed unsafe partial class IlgpuBackend
         _stream.Synchronize();
         foreach (var staging in _staging.Values) staging.Dispose();
         foreach (var arena in _arenas.Values) arena.Dispose();
+        _partialSums?.Dispose();
+        _partialSums = null;
         _staging.Clear();
         _arenas.Clear();
         _stream.Dispose();

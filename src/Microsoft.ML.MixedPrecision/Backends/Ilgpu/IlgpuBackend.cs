@@ -40,6 +40,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private readonly Dictionary<Region, MemoryBuffer1D<byte, Stride1D.Dense>> _arenas = [];
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
+    private MemoryBuffer1D<float, Stride1D.Dense>? _partialSums;
 
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
@@ -115,6 +116,12 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         var config = new KernelConfig(groups, threads);
         return () => launch(stream, config, arguments);
     }
+
+    /// <summary>
+    /// Where a <see cref="PortableProduct"/> keeps the sums of parts of k until they are added: one place for all products,
+    /// because one stream runs them one after the other. Beside the plan's arenas; 1.5 MB.
+    /// </summary>
+    public ArrayView<float> PartialSums => (_partialSums ??= _device.Accelerator.Allocate1D<float>(PortableProduct.MostPartialSums)).View;
 
     /// <summary>C = A * B + bias, through <see cref="PortableProduct"/>.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T> =>

@@ -14,8 +14,12 @@ internal readonly record struct Quad(float A, float B, float C, float D)
 /// <summary>
 /// The matrix product for every device that ILGPU knows: C[m, n] = A[m, k] * B[k, n] + bias[n].
 /// A group of 64 threads makes a tile of 32 x 32: 16 values of k at a time go through shared memory as FP32, zeros beyond the
-/// matrices, and every thread sums 4 x 4 elements in FP32. An element is one chain of sums in the order of k, whatever the shape.
-/// 64 threads, because every device allows that many.
+/// matrices, and every thread sums 4 x 4 elements in FP32. 64 threads, because every device allows that many.
+/// <para>
+/// A weight gradient is a small C with a long k: few tiles, which leave most of a GPU idle. Its k is then cut into parts, each
+/// with groups of its own, and a second launch adds the parts' sums in their order. The parts depend on the shape alone, so an
+/// element is summed in the same order on every device.
+/// </para>
 /// </summary>
 internal static class PortableProduct
 {
@@ -30,10 +34,29 @@ internal static class PortableProduct
     /// </summary>
     private const int Pitch = Tile + 4, QuadPitch = Pitch / 4;
 
+    /// <summary>Groups that keep a large GPU busy, and the least k that is worth a group of its own.</summary>
+    private const int BusyGroups = 256, LeastPart = 256;
+
+    /// <summary>Most floats that the sums of all parts take: 1.5 MB.</summary>
+    public const int MostPartialSums = (BusyGroups + BusyGroups / 2) * Tile * Tile;
+
+    /// <summary>Parts that k is cut into.</summary>
+    public static int Parts(int m, int n, int k)
+    {
+        int tiles = Tiles(m) * Tiles(n);
+        return tiles > BusyGroups / 2 ? 1 : Math.Clamp(k / LeastPart, 1, (BusyGroups + tiles - 1) / tiles);
+    }
+
+    private static int Tiles(int length) => (length + Tile - 1) / Tile;
+
     internal readonly record struct Arguments<T, TA, TB>(
-        ArrayView<T> A, ArrayView<T> B, ArrayView<T> C, ArrayView<T> Bias, TA OperandA, TB OperandB,
-        int M, int N, int K, int Start, int Pitch, int HasBias)
+        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, Target<T> Target)
         where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand;
+
+    /// <summary>Where finished sums go.</summary>
+    internal readonly record struct Target<T>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int Start, int Pitch) where T : unmanaged;
+
+    internal readonly record struct TotalArguments<T>(ArrayView<float> PartialSums, int Parts, int M, int N, Target<T> Target) where T : unmanaged;
 
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product)
         where T : unmanaged where TStorage : struct, IStorage<T>
@@ -65,11 +88,16 @@ internal static class PortableProduct
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
     {
         var c = gpu.View<T>(product.C);
+        var target = new Target<T>(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, checked((int)product.Start), product.Pitch);
+        int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k);
+        int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
+        var partialSums = gpu.PartialSums;
         // Rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
-        var groups = new Index3D((product.M + Tile - 1) / Tile, (product.N + Tile - 1) / Tile, 1);
-        return gpu.ForGroups(groups, new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB>, new Arguments<T, TA, TB>(
-            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), c, product.Bias is { } bias ? gpu.View<T>(bias) : c, a, b,
-            product.M, product.N, product.K, checked((int)product.Start), product.Pitch, product.Bias is null ? 0 : 1));
+        var run = gpu.ForGroups(new Index3D(Tiles(m), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB>, new Arguments<T, TA, TB>(
+            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, k, partDepth, partialSums, parts > 1 ? 1 : 0, target));
+        if (parts == 1) return run;
+        var add = gpu.For((long)m * n, Total<T, TStorage>, new TotalArguments<T>(partialSums, parts, m, n, target));
+        return () => { run(); add(); };
     }
 
     private static void Run<T, TStorage, TA, TB>(Arguments<T, TA, TB> a)
@@ -86,7 +114,8 @@ internal static class PortableProduct
         var zero = new Quad(0f, 0f, 0f, 0f);
         Quad sum0 = zero, sum1 = zero, sum2 = zero, sum3 = zero;
 
-        for (int first = 0; first < a.K; first += Depth)
+        int part = Grid.IdxZ, end = Math.Min(a.K, (part + 1) * a.PartDepth);
+        for (int first = part * a.PartDepth; first < end; first += Depth)
         {
             for (int load = 0; load < Loads; load++)
             {
@@ -125,27 +154,42 @@ internal static class PortableProduct
         }
 
         int row = firstRow + threadRow * 4, column = firstColumn + threadColumn * 4;
-        StoreRow<T, TStorage, TA, TB>(a, row, column, sum0);
-        StoreRow<T, TStorage, TA, TB>(a, row + 1, column, sum1);
-        StoreRow<T, TStorage, TA, TB>(a, row + 2, column, sum2);
-        StoreRow<T, TStorage, TA, TB>(a, row + 3, column, sum3);
+        StoreRow<T, TStorage, TA, TB>(a, part, row, column, sum0);
+        StoreRow<T, TStorage, TA, TB>(a, part, row + 1, column, sum1);
+        StoreRow<T, TStorage, TA, TB>(a, part, row + 2, column, sum2);
+        StoreRow<T, TStorage, TA, TB>(a, part, row + 3, column, sum3);
     }
 
-    private static void StoreRow<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int row, int column, Quad sums)
+    private static void StoreRow<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int part, int row, int column, Quad sums)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
     {
         if (row >= a.M) return;
-        StoreElement<T, TStorage, TA, TB>(a, row, column, sums.A);
-        StoreElement<T, TStorage, TA, TB>(a, row, column + 1, sums.B);
-        StoreElement<T, TStorage, TA, TB>(a, row, column + 2, sums.C);
-        StoreElement<T, TStorage, TA, TB>(a, row, column + 3, sums.D);
+        StoreElement<T, TStorage, TA, TB>(a, part, row, column, sums.A);
+        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 1, sums.B);
+        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 2, sums.C);
+        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 3, sums.D);
     }
 
-    private static void StoreElement<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int row, int column, float sum)
+    private static void StoreElement<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int part, int row, int column, float sum)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
     {
         if (column >= a.N) return;
-        if (a.HasBias != 0) sum += TStorage.Load(a.Bias[column]);
-        a.C[a.Start + row * a.Pitch + column] = TStorage.Store(sum);
+        if (a.Partial != 0) a.PartialSums[(part * a.M + row) * a.N + column] = sum;
+        else Finish<T, TStorage>(a.Target, row, column, sum);
+    }
+
+    /// <summary>Adds the parts of one element, in their order.</summary>
+    private static void Total<T, TStorage>(Index1D i, TotalArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        float sum = 0f;
+        for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[part * a.M * a.N + i];
+        int row = i / a.N;
+        Finish<T, TStorage>(a.Target, row, i - row * a.N, sum);
+    }
+
+    private static void Finish<T, TStorage>(Target<T> target, int row, int column, float sum) where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        if (target.HasBias != 0) sum += TStorage.Load(target.Bias[column]);
+        target.C[target.Start + row * target.Pitch + column] = TStorage.Store(sum);
     }
 }
