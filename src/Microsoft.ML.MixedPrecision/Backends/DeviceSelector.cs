@@ -74,10 +74,10 @@ internal static class DeviceSelector
         if (!fallbackToCpu)
         {
             throw new InvalidOperationException(
-                $"{asked}: expected that GPU, but it cannot be used. {problem} Or train on the CPU: Device = \"cpu\", or FallbackToCpu = true.", cause);
+                $"{asked}: expected that GPU, but it cannot be used. {problem} Or train on the CPU: Device = \"cpu\", or MLContext.FallbackToCpu = true.", cause);
         }
-        log($"{asked}, but the CPU trains, as FallbackToCpu allows. {problem}");
-        return Cpu(threads, $"because the GPU of {asked} is not there and FallbackToCpu is set");
+        log($"{asked}, but the CPU trains, as MLContext.FallbackToCpu allows. {problem}");
+        return Cpu(threads, $"because the GPU of {asked} is not there and MLContext.FallbackToCpu is set");
     }
 
     private static DeviceChoice Cpu(int threads, string reason) =>

@@ -47,7 +47,7 @@ public sealed class DeviceSelectorTests
         var e = Assert.ThrowsExactly<InvalidOperationException>(() => Select("cuda:0", null, new Machine()));
         Assert.AreEqual(
             "Device = \"cuda:0\": expected that GPU, but it cannot be used. Found no CUDA device. No Cuda driver. " +
-            "Or train on the CPU: Device = \"cpu\", or FallbackToCpu = true.", e.Message);
+            "Or train on the CPU: Device = \"cpu\", or MLContext.FallbackToCpu = true.", e.Message);
     }
 
     [TestMethod]
@@ -71,8 +71,8 @@ public sealed class DeviceSelectorTests
         var choice = Select("opencl:0", null, new Machine(), fallback: true);
         using var backend = choice.Create(Precision.Mixed);
         Assert.IsInstanceOfType<CpuBackend>(backend);
-        Assert.AreEqual("Device = \"opencl:0\", but the CPU trains, as FallbackToCpu allows. Found no OpenCL device. No OpenCL driver.", _log.Single());
-        Assert.Contains("FallbackToCpu is set", choice.Explanation);
+        Assert.AreEqual("Device = \"opencl:0\", but the CPU trains, as MLContext.FallbackToCpu allows. Found no OpenCL device. No OpenCL driver.", _log.Single());
+        Assert.Contains("MLContext.FallbackToCpu is set", choice.Explanation);
     }
 
     [TestMethod]
