@@ -1,35 +1,61 @@
 using System.Runtime.InteropServices;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
 
 namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class IlgpuBackend
 {
-    private long _waits; // how often the host has waited for the stream; a buffer written before the last time is free again
+    private long _waits; // how often the host has waited for the stream; a buffer filled before the last time is free again
 
     /// <summary>
-    /// Host memory for one tensor: a ring of copies of its exact length (ILGPU's OpenCL copies take the length from the
-    /// host's buffer). Filling one whose last copy may still run waits first, so a ring of four waits at most every fourth time.
+    /// Host memory for one tensor: a ring of buffers of its exact length (ILGPU's OpenCL copies take the length from the host's
+    /// buffer). A buffer is filled again only when its last copy is done: CUDA tells by an event; elsewhere the host waits for
+    /// the stream, at most every fourth time.
     /// </summary>
-    private sealed class HostStaging(int slots) : IDisposable
+    private sealed class HostStaging(IlgpuBackend backend, long bytes, int slots) : IDisposable
     {
-        private readonly (CPUMemoryBuffer? Buffer, long Waits)[] _slots = new (CPUMemoryBuffer?, long)[slots];
-        private int _next;
+        private readonly Slot[] _slots = new Slot[slots];
+        private int _last = -1;
 
-        public CPUMemoryBuffer Take(IlgpuBackend backend, long bytes)
+        private struct Slot
         {
-            ref var slot = ref _slots[_next];
-            _next = _next + 1 == _slots.Length ? 0 : _next + 1;
-            if (slot.Buffer is null) slot.Buffer = backend._device.CreateHostBuffer(bytes);
+            public CPUMemoryBuffer? Buffer;
+            public long Waits;
+            public nint CopyDone; // a CUDA event
+        }
+
+        /// <summary>A buffer that no copy reads or writes.</summary>
+        public CPUMemoryBuffer Take()
+        {
+            _last = _last + 1 == _slots.Length ? 0 : _last + 1;
+            ref var slot = ref _slots[_last];
+            if (slot.Buffer is null)
+            {
+                slot.Buffer = backend._device.CreateHostBuffer(bytes);
+                if (backend._stream is CudaStream) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.CreateEvent(out slot.CopyDone, CudaEventFlags.CU_EVENT_DISABLE_TIMING));
+            }
+            else if (slot.CopyDone != 0) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeEvent(slot.CopyDone));
             else if (slot.Waits == backend._waits) backend.Synchronize();
-            slot.Waits = backend._waits;
             return slot.Buffer;
+        }
+
+        /// <summary>The copy of the buffer taken last is on the stream.</summary>
+        public void Copying()
+        {
+            ref var slot = ref _slots[_last];
+            slot.Waits = backend._waits;
+            if (backend._stream is CudaStream stream) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.RecordEvent(slot.CopyDone, stream.StreamPtr));
         }
 
         public void Dispose()
         {
-            foreach (var (buffer, _) in _slots) buffer?.Dispose();
+            foreach (var slot in _slots)
+            {
+                slot.Buffer?.Dispose();
+                if (slot.CopyDone != 0) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.DestroyEvent(slot.CopyDone));
+            }
         }
     }
 
@@ -40,22 +66,24 @@ internal sealed unsafe partial class IlgpuBackend
     {
         Expect(tensor, values.Length);
         if (values.Length == 0) return;
-        var buffer = Staging(tensor);
+        var staging = Staging(tensor);
+        var buffer = staging.Take();
         fixed (float* from = values)
         {
             if (SizeOf(tensor.Element) == sizeof(ushort)) CpuHalfStorage.Store(from, (System.Half*)buffer.NativePtr, values.Length);
             else values.CopyTo(new Span<float>((void*)buffer.NativePtr, values.Length));
         }
-        CopyIn(tensor, buffer);
+        CopyIn(tensor, buffer, staging);
     }
 
     public override void Upload(Tensor tensor, ReadOnlySpan<int> values)
     {
         Expect(tensor, values.Length);
         if (values.Length == 0) return;
-        var buffer = Staging(tensor);
+        var staging = Staging(tensor);
+        var buffer = staging.Take();
         values.CopyTo(new Span<int>((void*)buffer.NativePtr, values.Length));
-        CopyIn(tensor, buffer);
+        CopyIn(tensor, buffer, staging);
     }
 
     public override void Download(Tensor tensor, Span<float> values)
@@ -85,6 +113,7 @@ internal sealed unsafe partial class IlgpuBackend
 
     public override void Dispose()
     {
+        _device.Accelerator.Bind();
         _stream.Synchronize();
         foreach (var staging in _staging.Values) staging.Dispose();
         foreach (var arena in _arenas.Values) arena.Dispose();
@@ -95,19 +124,25 @@ internal sealed unsafe partial class IlgpuBackend
         _stream.Dispose();
     }
 
-    private CPUMemoryBuffer Staging(Tensor tensor)
+    private HostStaging Staging(Tensor tensor)
     {
+        _device.Accelerator.Bind(); // events belong to the current context, and any thread may call
         ref var staging = ref CollectionsMarshal.GetValueRefOrAddDefault(_staging, tensor, out _);
-        staging ??= new HostStaging(tensor.Region == Region.Staging ? StagingSlots : 1);
-        return staging.Take(this, tensor.Length * SizeOf(tensor.Element));
+        return staging ??= new HostStaging(this, tensor.Length * SizeOf(tensor.Element), tensor.Region == Region.Staging ? StagingSlots : 1);
     }
 
-    private void CopyIn(Tensor tensor, CPUMemoryBuffer from) => Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
+    private void CopyIn(Tensor tensor, CPUMemoryBuffer from, HostStaging staging)
+    {
+        Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
+        staging.Copying();
+    }
 
     private CPUMemoryBuffer CopyOut(Tensor tensor)
     {
-        var buffer = Staging(tensor);
+        var staging = Staging(tensor);
+        var buffer = staging.Take();
         Bytes(tensor).CopyTo(_stream, buffer.AsRawArrayView());
+        staging.Copying();
         Synchronize();
         return buffer;
     }
