@@ -18,6 +18,7 @@ internal static class TestVerb
     public static int Run(IReadOnlyList<string> arguments)
     {
         var results = new TestResults();
+        foreach (string library in Repository.TestProjects().Select(LibraryOf).Where(File.Exists)) File.Delete(library);
         if (!Gates.Restore() || !Gates.Build()) return Report(results, failedGates: 1);
         int failedGates = Gates.Format(verify: true) ? 0 : 1;
 
@@ -29,31 +30,41 @@ internal static class TestVerb
         foreach (string project in Repository.TestProjects())
         {
             string name = Path.GetFileNameWithoutExtension(project);
-            if (!RunTests(project, name, folder, arguments, environment: [], results, coverage)) failedGates++;
+            string settings = Coverage.Settings(LibraryOf(project), folder);
+            if (!RunTests(project, name, settings, arguments, environment: [], results, coverage)) failedGates++;
             if (arguments.Count > 0) continue;
             foreach (var (processor, variable) in NarrowerProcessors)
             {
-                if (!RunTests(project, $"{name} {processor}", folder, ["--filter", "TestCategory=VectorWidth"], new() { [variable] = "0" }, results, coverage)) failedGates++;
+                if (!RunTests(project, $"{name} {processor}", settings, ["--filter", "TestCategory=VectorWidth"], new() { [variable] = "0" }, results, coverage)) failedGates++;
             }
         }
 
         coverage.Print();
         if (results.MetAProbe)
-            Console.WriteLine("A kernel calls code that the coverage measures; name that code in eng/coverage.config. See \"Coverage\" in CONTRIBUTING.md.");
+            Console.WriteLine("ILGPU met a coverage probe: eng/Build/KernelCode.cs did not find all that a kernel calls. See \"Coverage\" in CONTRIBUTING.md.");
         return Report(results, failedGates);
     }
 
+    private static string OutputOf(string project) => Path.Combine(Path.GetDirectoryName(project)!, "bin", "Release", "net10.0");
+
+    /// <summary>
+    /// The tests' copy of the library. The coverage tool writes its probes into it and takes them out again at the end; deleted before a
+    /// build, it is a clean one even where the last run was killed.
+    /// </summary>
+    private static string LibraryOf(string project) => Path.Combine(OutputOf(project), "Microsoft.ML.MixedPrecision.dll");
+
     /// <summary>False where the run failed and no test of it says so.</summary>
-    private static bool RunTests(string project, string name, string folder, IEnumerable<string> arguments, Dictionary<string, string> environment, TestResults results, Coverage coverage)
+    private static bool RunTests(string project, string name, string settings, IEnumerable<string> arguments, Dictionary<string, string> environment, TestResults results, Coverage coverage)
     {
+        string folder = Path.GetDirectoryName(settings)!;
         string file = Path.Combine(folder, name.Replace(' ', '-')), trx = file + ".trx", cobertura = file + ".cobertura.xml";
-        string program = Path.Combine(Path.GetDirectoryName(project)!, "bin", "Release", "net10.0", Path.GetFileNameWithoutExtension(project) + ".dll");
+        string program = Path.Combine(OutputOf(project), Path.GetFileNameWithoutExtension(project) + ".dll");
         bool passed = Command.Step(name, () => Command.Run("dotnet", Repository.Root, environment,
         [
             program,
             "--report-trx", "--report-trx-filename", Path.GetFileName(trx), "--results-directory", folder,
             "--coverage", "--coverage-output-format", "cobertura", "--coverage-output", cobertura,
-            "--coverage-settings", Path.Combine(Repository.Root, "eng", "coverage.config"),
+            "--coverage-settings", settings,
             "--show-test-results", "failed", "--progress", "off", "--timeout", TimeLimit,
             .. arguments,
         ]));
