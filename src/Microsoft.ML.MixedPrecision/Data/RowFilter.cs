@@ -10,5 +10,5 @@ internal readonly record struct RowFilter(float ValidationFraction, uint Seed)
     private const uint Stream = 0xF000_0000;
 
     public bool IsValidation(long row) =>
-        ValidationFraction > 0f && CounterRandom.ToUnit(CounterRandom.Philox((uint)row, (uint)(row >> 32), Seed, Stream)) < ValidationFraction;
+        ValidationFraction > 0f && CounterRandom.ToUnit(CounterRandom.Philox((uint)row, (uint)(row >> 32), Seed, Stream).W0) < ValidationFraction;
 }

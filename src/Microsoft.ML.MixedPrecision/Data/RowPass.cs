@@ -127,7 +127,7 @@ internal sealed class ShuffleOrder(uint seed, int epoch)
     /// <summary>The draw-th number in [0, count).</summary>
     public int Below(int count, long draw)
     {
-        uint bits = CounterRandom.Philox((uint)draw, (uint)(draw >> 32), seed, _stream);
+        uint bits = CounterRandom.Philox((uint)draw, (uint)(draw >> 32), seed, _stream).W0;
         return (int)((ulong)bits * (uint)count >> 32);
     }
 

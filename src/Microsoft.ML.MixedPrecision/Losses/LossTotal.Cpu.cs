@@ -24,7 +24,6 @@ internal sealed unsafe partial class LossTotal
             entry[StepControl.MetricSum] = (float)metric;
             counters[StepControl.LogSlot] = slot + 1 < StepControl.LogCapacity ? slot + 1 : 0;
             if (!training) return;
-            counters[StepControl.MicroSteps]++;
             scales[StepControl.LossSeed] = weight > 0 ? scales[StepControl.Scale] / ((float)weight * microSteps) : 0f;
         };
     }

@@ -29,7 +29,6 @@ internal sealed partial class LossTotal
         a.Log[entry + StepControl.MetricSum] = metric;
         a.Counters[StepControl.LogSlot] = slot + 1 < StepControl.LogCapacity ? slot + 1 : 0;
         if (a.Training == 0) return;
-        a.Counters[StepControl.MicroSteps] += 1;
         a.Scales[StepControl.LossSeed] = weight > 0f ? a.Scales[StepControl.Scale] / (weight * a.MicroSteps) : 0f;
     }
 }

@@ -2,7 +2,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// The sums of a batch into the log, and what its gradients are scaled with: scale / (sum of weights * micro-steps of an
-/// update), 0 where no row weighs anything. For training it also counts the pass.
+/// update), 0 where no row weighs anything.
 /// </summary>
 internal sealed partial class LossTotal(LossRows rows, StepControl control, int microSteps, bool training) : Kernel
 {

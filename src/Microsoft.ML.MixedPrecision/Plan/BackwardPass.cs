@@ -26,6 +26,9 @@ internal sealed class BackwardPass(PlanBuilder builder, Node node, Tensor output
     public Tensor Counters => builder.Control.Counters;
     public int LayerNumber => builder.NumberOf(node);
 
+    /// <summary>Of the whole training: the key of random streams.</summary>
+    public uint Seed => builder.Options.Seed;
+
     /// <summary>False where nothing before this input is trained, so that its gradient would be thrown away.</summary>
     public bool NeedsInputGradient(int index) => builder.NeedsGradient(node.Inputs[index]);
 

@@ -27,6 +27,9 @@ internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training)
     /// <summary>A number of its own for each layer, for streams of random numbers.</summary>
     public int LayerNumber => builder.NumberOf(node);
 
+    /// <summary>Of the whole training: the key of random streams.</summary>
+    public uint Seed => builder.Options.Seed;
+
     /// <summary>The op's output, [batch, ...shape] in working storage.</summary>
     public Tensor NewOutput() => New("Output", ElementType.Working, node.Shape.Batched(Batch));
 

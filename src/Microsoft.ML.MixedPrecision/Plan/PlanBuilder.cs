@@ -74,6 +74,8 @@ internal sealed class PlanBuilder
         Tensor? inputGradient = null;
         var train = Section(() =>
         {
+            _phase = Phase.Input;
+            Add(null, new PassStart(Control));
             var saved = Forward(features, training: true);
             _phase = Phase.Loss;
             var gradient = LossSteps(targets, withGradient: true)!;

@@ -9,7 +9,7 @@ internal sealed class StepControl
     /// <summary>Elements of <see cref="Counters"/>. The names below are indices into it.</summary>
     public const int
         Rows = 0,           // valid rows of the batch; those behind it are padding
-        MicroSteps = 1,     // forward-backward passes so far: the time of random streams
+        MicroSteps = 1,     // training passes begun so far, this one included: the time of random streams
         Applied = 2,        // updates done: the time of schedules and of Adam's bias correction
         Skipped = 3,        // updates left out because a gradient was not finite
         CleanSteps = 4,     // applied since the scale last changed

@@ -12,7 +12,7 @@ internal sealed partial class GradientAccumulation
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int pass = a.Counters[StepControl.MicroSteps] - 1; // this one, from 0: LossTotal has already counted it
+        int pass = a.Counters[StepControl.MicroSteps] - 1; // this one, from 0
         float g = TStorage.Load(a.Gradients[i]);
         a.Sum[i] = pass - pass / a.MicroSteps * a.MicroSteps == 0 ? g : a.Sum[i] + g;
     }
