@@ -7,6 +7,9 @@ internal sealed record Workload(string Name, int Batch, int Classes, Func<Networ
     [
         new("mlp-small", 32, 2, () => MixedPrecision.Network.Vector(32).Linear(64).Relu().Linear(32).Relu().Linear(2)),
         new("mlp", 128, 10, () => MixedPrecision.Network.Vector(784).Linear(512).Relu().Linear(256).Relu().Linear(10)),
+        new("cnn", 128, 10, () => MixedPrecision.Network.Image(28, 28, 1).Conv2d(32, 3).Relu().Conv2d(64, 3).Relu().MaxPool2d(2).Dropout(0.25f)
+            .Flatten().Linear(128).Relu().Dropout(0.5f).Linear(10)),
+        new("resnet20", 64, 10, () => Architectures.ResNetSmall(MixedPrecision.Network.Image(32, 32, 3)).Linear(10)),
         new("mlp-100m", 64, 10, () => Enumerable.Range(0, 6).Aggregate(MixedPrecision.Network.Vector(4096), (x, _) => x.Linear(4096).Relu()).Linear(10)),
     ];
 

@@ -1,0 +1,33 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>Networks of the literature, up to the head: append them to an input, and let the trainer add the head that fits the label.</summary>
+public static class Architectures
+{
+    /// <summary>
+    /// The residual network for small images of He et al. (2016), section 4.2, for 32x32 CIFAR images: a 3x3 convolution of 16 filters,
+    /// three stages of 16, 32 and 64 filters, of which the second and third begin with stride 2, and a global average. A stage has
+    /// <paramref name="blocksPerStage"/> blocks of two 3x3 convolutions, each with batch norm; where a block changes the shape, its
+    /// shortcut is a 1x1 convolution with batch norm. ResNet-20 has 3 blocks a stage, ResNet-32 5, ResNet-56 9.
+    /// </summary>
+    /// <param name="input">A network whose output is an image of at least 4x4 pixels.</param>
+    /// <param name="blocksPerStage">At least 1; 3 by default.</param>
+    /// <returns>The network, ending in a vector of 64 elements.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="blocksPerStage"/> is less than 1.</exception>
+    public static Network ResNetSmall(Network input, int blocksPerStage = 3)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentOutOfRangeException.ThrowIfLessThan(blocksPerStage, 1);
+        var x = input.Conv2d(16, 3, padding: 1, bias: false).BatchNorm().Relu();
+        foreach (int filters in (ReadOnlySpan<int>)[16, 32, 64])
+            for (int block = 0; block < blocksPerStage; block++) x = ResidualBlock(x, filters, stride: block == 0 && filters > 16 ? 2 : 1);
+        return x.GlobalAvgPool2d();
+    }
+
+    private static Network ResidualBlock(Network x, int filters, int stride)
+    {
+        var body = x.Conv2d(filters, 3, stride, padding: 1, bias: false).BatchNorm().Relu()
+            .Conv2d(filters, 3, padding: 1, bias: false).BatchNorm();
+        var shortcut = stride == 1 && x.Shape.Channels == filters ? x : x.Conv2d(filters, 1, stride, bias: false).BatchNorm();
+        return (body + shortcut).Relu();
+    }
+}
