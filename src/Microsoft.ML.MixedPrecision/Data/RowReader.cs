@@ -67,7 +67,7 @@ internal sealed class RowReader : IDisposable
         if (_featureBuffer.Length != _features.Length)
             throw Bad("Features", _columns.Features, $"{_features.Length} values", $"{_featureBuffer.Length}", "give every row the same number of features");
         _featureBuffer.CopyTo(_features);
-        if (!(TensorPrimitives.MaxMagnitude<float>(_features) <= _largest)) ThrowFor("Features", _columns.Features, _features, "features");
+        if (!Fits(_features)) ThrowFor("Features", _columns.Features, _features, "features");
         _readLabel();
         Weight = 1f;
         if (_getWeight is { } getWeight)
@@ -133,9 +133,12 @@ internal sealed class RowReader : IDisposable
         Class = (int)(number - 1);
     };
 
+    /// <summary>The value of largest magnitude has its sign, and is NaN where one is.</summary>
+    private bool Fits(ReadOnlySpan<float> values) => MathF.Abs(TensorPrimitives.MaxMagnitude(values)) <= _largest;
+
     private void CheckValues()
     {
-        if (!(TensorPrimitives.MaxMagnitude<float>(_values) <= _largest)) ThrowFor("Label", _columns.Label, _values, "labels");
+        if (!Fits(_values)) ThrowFor("Label", _columns.Label, _values, "labels");
     }
 
     private void ThrowFor(string role, string column, ReadOnlySpan<float> values, string plural)

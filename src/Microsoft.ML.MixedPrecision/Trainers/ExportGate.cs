@@ -24,8 +24,13 @@ internal sealed class ExportGate(TrainedNetwork trained, PlanOptions plan, Devic
         {
             trained.To(session);
             ExportCheck.Verify(trained, precision, session, sample);
+            var output = new float[session.Plan.Output.Length];
+            session.ReadOutput(output);
+            int bad = Array.FindIndex(output, value => !float.IsFinite(value));
+            if (bad >= 0)
+                throw new InvalidOperationException(FormattableString.Invariant($"The trained network gives {output[bad]} for a row of the training data: expected finite scores. The training diverged; lower the learning rate, set GradientClipNorm, scale the features (Transforms.NormalizeMeanVariance), or train with Precision.Single."));
         }
-        var (graph, output) = OnnxExporter.Export(trained, precision);
-        return graph.Build(output, trained.Network.Shape.Size, new OnnxMetadata { LabelNames = labels });
+        var (graph, last) = OnnxExporter.Export(trained, precision);
+        return graph.Build(last, trained.Network.Shape.Size, new OnnxMetadata { LabelNames = labels });
     }
 }

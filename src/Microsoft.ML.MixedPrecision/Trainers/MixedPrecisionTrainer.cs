@@ -65,7 +65,9 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         var loss = _options.Loss ?? TrainingTask.DefaultLoss(columns.Task);
         var device = DeviceSelector.Select(_options.Device, Catalogs.GpuDeviceId(_environment), Catalogs.FallbackToCpu(_environment),
             line => channel.Warning(MessageSensitivity.None, line), _options.CpuThreads);
-        var data = TrainingData.Load(input, columns, _options, loss, _asked, _seed);
+        // On a thread of its own: a source that blocks must not keep a cancelled Fit.
+        var data = Task.Factory.StartNew(() => TrainingData.Load(input, columns, _options, loss, _asked, _seed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+            .WaitAsync(_options.CancellationToken).GetAwaiter().GetResult();
         var sample = data.Training.Sample(ExportGate.SampleRows);
 
         using var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel));

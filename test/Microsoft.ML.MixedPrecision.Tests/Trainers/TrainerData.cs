@@ -19,7 +19,7 @@ internal static class TrainerData
             float[] x = [.. Enumerable.Range(0, Features).Select(_ => 2f * random.NextSingle() - 1f)];
             float[] scores = [x[0] + x[1], x[1] - x[2], x[3] - x[0]];
             int best = Array.IndexOf(scores, scores.Max());
-            yield return new Row { Features = x, Name = Names[best], IsBirch = best == 1, Value = scores[0], Values = [scores[0], scores[1]], Weight = 1f + i % 2 };
+            yield return new Row { Features = x, Name = Names[best], Code = best, IsBirch = best == 1, Value = scores[0], Values = [scores[0], scores[1]], Weight = 1f + i % 2 };
         }
     }
 
@@ -61,6 +61,7 @@ internal static class TrainerData
         public float[] Features { get; set; } = [];
 
         public string Name { get; set; } = "";
+        public int Code { get; set; }
         public bool IsBirch { get; set; }
         public float Value { get; set; }
 
