@@ -16,17 +16,22 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class IlgpuDevice
 {
     /// <summary>
-    /// Threads of a group on the simulator: 2 warps of 32. It runs each as an OS thread, so that a small group is a fast one.
+    /// The simulator runs every thread of a group as an OS thread, and wakes all that it ever had for each launch: about 2 ms
+    /// for 64 of them. So kernels that group themselves have a simulator of 2 warps of 32, and all others one of 2 threads.
     /// </summary>
-    private const int SimulatorWarp = 32, SimulatorWarps = 2;
+    private static readonly CPUDevice GroupSimulator = new(32, 2, numMultiprocessors: 1), ItemSimulator = new(2, 1, numMultiprocessors: 1);
 
     private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
 
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
 
-    private IlgpuDevice(Accelerator accelerator, string name)
+    /// <summary>What runs kernels that ILGPU groups by itself. The simulator's two share their memory: it is the host's.</summary>
+    private readonly Accelerator _forItems;
+
+    private IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name)
     {
         Accelerator = accelerator;
+        _forItems = forItems;
         Name = name;
     }
 
@@ -75,24 +80,24 @@ internal sealed class IlgpuDevice
     /// one's internals: the arguments' type must be internal at least, not private.
     /// </summary>
     public Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
-        (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, (accelerator, method) =>
-            accelerator.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
+        (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, method =>
+            _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
     public Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
-        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, (accelerator, method) =>
-            accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
+        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
+            Accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
 
     /// <summary>Host memory for copies; page-locked on CUDA, which copies it without a detour and without waiting.</summary>
     public CPUMemoryBuffer CreateHostBuffer(long bytes) => Accelerator.AcceleratorType == AcceleratorType.Cuda
         ? CPUMemoryBuffer.CreatePageLocked(Accelerator, bytes, 1)
         : CPUMemoryBuffer.Create(Accelerator, bytes, 1);
 
-    private Delegate Load(MethodInfo method, Func<Accelerator, MethodInfo, Delegate> load)
+    private Delegate Load(MethodInfo method, Func<MethodInfo, Delegate> load)
     {
         if (!method.IsStatic)
             throw new ArgumentException($"Kernel '{method.DeclaringType?.Name}.{method.Name}': expected a static method, got one of an instance; pass what it needs in the arguments.");
-        return _launchers.GetOrAdd(method, m => new(() => load(Accelerator, m))).Value;
+        return _launchers.GetOrAdd(method, m => new(() => load(m))).Value;
     }
 
     private static IlgpuDevice Create(AcceleratorType type, int ordinal)
@@ -104,7 +109,8 @@ internal sealed class IlgpuDevice
             if (ordinal < 0 || ordinal >= devices.Length)
                 throw new ArgumentOutOfRangeException(nameof(ordinal), $"There is no {type} device {ordinal}; {devices.Length} were found.");
             var accelerator = devices[ordinal].CreateAccelerator(context);
-            return new(accelerator, accelerator switch
+            var forItems = type == AcceleratorType.CPU ? ItemSimulator.CreateAccelerator(context) : accelerator;
+            return new(accelerator, forItems, accelerator switch
             {
                 CudaAccelerator cuda => $"CUDA device {ordinal}: {cuda.Name} ({cuda.Architecture})",
                 CPUAccelerator => "ILGPU simulator",
@@ -134,7 +140,7 @@ internal sealed class IlgpuDevice
                 case AcceleratorType.Cuda: builder.Cuda(); break;
                 case AcceleratorType.OpenCL when evenUnusable: builder.OpenCL(_ => true); break;
                 case AcceleratorType.OpenCL: builder.OpenCL(); break;
-                default: builder.CPU(new CPUDevice(SimulatorWarp, SimulatorWarps, numMultiprocessors: 1)); break;
+                default: builder.CPU(GroupSimulator); break;
             }
         });
     }
