@@ -76,5 +76,5 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         return new MixedPrecisionTransformer(host, gate, report, input.Schema, columns);
     }
 
-    internal static Optimizer DefaultOptimizer(float learningRate = 1e-3f) => new Sgd(learningRate);
+    internal static Optimizer DefaultOptimizer(float learningRate = 1e-3f) => new Adam(learningRate);
 }
