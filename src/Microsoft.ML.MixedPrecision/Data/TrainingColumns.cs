@@ -76,7 +76,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
     private static int Classes(DataViewSchema.Column label, string where)
     {
         ulong count = ((KeyDataViewType)label.Type).Count;
-        if (!label.HasKeyValues() || count == 0)
+        if (!LabelNames.Has(label) || count == 0)
             throw Misfit(where, "Label", label.Name, "a key with its values (the names of the classes)", $"{label.Type} without values", "make the key with Transforms.Conversion.MapValueToKey");
         if (count < 2)
             throw Misfit(where, "Label", label.Name, "at least 2 classes", $"{count}", "check that the data hold examples of every class");
