@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using ILGPU;
@@ -63,15 +64,26 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
     {
-        foreach (var (region, size) in bytes)
+        try
         {
-            // Drivers align an allocation to 256 bytes at least, which is what the planner assumes. None gives 0 bytes.
-            var arena = _device.Accelerator.Allocate1D<byte>(Math.Max(size, 256));
-            arena.MemSetToZero(_stream);
-            _arenas.Add(region, arena);
+            foreach (var (region, size) in bytes)
+            {
+                // Drivers align an allocation to 256 bytes at least, which is what the planner assumes. None gives 0 bytes.
+                var arena = _device.Accelerator.Allocate1D<byte>(Math.Max(size, 256));
+                _arenas.Add(region, arena);
+                arena.MemSetToZero(_stream);
+            }
+            _stream.Synchronize();
         }
-        _stream.Synchronize();
+        catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
+        {
+            throw new InvalidOperationException(
+                $"{Device}: expected room for the plan's {Megabytes(bytes.Values.Sum())} MB, but the device of {Megabytes(_device.Accelerator.MemorySize)} MB did not give it ({e.Message.TrimEnd('.')}); " +
+                "use a smaller batch with more accumulation steps, or free memory that other programs hold.", e);
+        }
     }
+
+    private static string Megabytes(long bytes) => Math.Ceiling(bytes / 1048576.0).ToString("N0", CultureInfo.InvariantCulture);
 
     /// <summary>A tensor's elements on the device. Valid until the backend is disposed.</summary>
     public ArrayView<T> View<T>(Tensor tensor) where T : unmanaged
@@ -110,6 +122,11 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
     public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments) where TArguments : struct
     {
+        if (threads.Size > _device.Accelerator.MaxNumThreadsPerGroup)
+        {
+            throw new NotSupportedException(
+                $"Kernel '{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}': expected a device with groups of {threads.Size} threads, but {Device} allows {_device.Accelerator.MaxNumThreadsPerGroup}; train on another device.");
+        }
         _kernels.Add(new(kernel.Method, Grouped: true));
         var launch = _device.Load(kernel);
         var stream = _stream;

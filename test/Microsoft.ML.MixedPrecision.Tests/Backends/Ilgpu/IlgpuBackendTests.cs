@@ -105,6 +105,25 @@ public sealed class IlgpuBackendTests
     }
 
     [TestMethod]
+    public void A_plan_that_does_not_fit_names_device_size_and_remedy()
+    {
+        using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator);
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 1L << 60 }));
+        Assert.Contains("ILGPU simulator: expected room for the plan's 1,099,511,627,776 MB", e.Message);
+        Assert.Contains("use a smaller batch", e.Message);
+    }
+
+    [TestMethod]
+    public void A_group_that_is_too_large_for_the_device_is_refused()
+    {
+        using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator);
+        var e = Assert.ThrowsExactly<NotSupportedException>(() => backend.ForGroups(new Index3D(1, 1, 1), new Index3D(65, 1, 1), Nothing, default(AddArguments)));
+        Assert.Contains("expected a device with groups of 65 threads, but ILGPU simulator allows 64", e.Message);
+    }
+
+    private static void Nothing(AddArguments a) { }
+
+    [TestMethod]
     public void A_kernel_that_is_no_static_method_is_refused()
     {
         using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator);
