@@ -8,6 +8,9 @@ public abstract record Loss
 {
     private protected Loss() { }
 
+    /// <summary>What a network is trained for with it; <see cref="ScoringTask.Regression"/> stands for vectors too.</summary>
+    internal abstract ScoringTask Task { get; }
+
     /// <summary>The tensors that the host fills with the labels of a batch.</summary>
     internal abstract LossTargets NewTargets(int batch, Shape output);
 
@@ -16,6 +19,14 @@ public abstract record Loss
 
     /// <summary>The gradient with respect to the network's output: d(row loss) * row weight * <see cref="StepControl.LossSeed"/>.</summary>
     internal abstract Kernel Gradient(Tensor output, LossTargets targets, LossRows rows, Tensor gradient, StepControl control);
+
+    /// <exception cref="ArgumentOutOfRangeException">A value is outside its range; the message names it.</exception>
+    internal abstract void Validate();
+
+    private protected static void Expect(bool valid, string name, float value, string expected)
+    {
+        if (!valid) throw new ArgumentOutOfRangeException(name, value, FormattableString.Invariant($"Loss.{name}: expected {expected}, got {value}."));
+    }
 }
 
 /// <summary>Where the host puts what a loss compares the output with.</summary>

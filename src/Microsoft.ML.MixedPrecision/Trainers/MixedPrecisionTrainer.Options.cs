@@ -121,12 +121,7 @@ public sealed partial class MixedPrecisionTrainer
             EarlyStopping?.Validate();
             Expect(EarlyStopping is null || ValidationSet is not null || ValidationFraction > 0f, nameof(EarlyStopping), EarlyStopping, "a ValidationSet or a ValidationFraction for it to watch");
             Optimizer?.Validate();
-            if (Loss is SoftmaxCrossEntropy softmax)
-            {
-                Expect(softmax.LabelSmoothing is >= 0f and < 1f, "Loss.LabelSmoothing", softmax.LabelSmoothing, "a value from 0 to below 1");
-                foreach (float weight in softmax.ClassWeights ?? [])
-                    Expect(weight >= 0f && float.IsFinite(weight), "Loss.ClassWeights", weight, "finite weights of at least 0");
-            }
+            Loss?.Validate();
         }
 
         private static void Expect(bool valid, string field, object? value, string expected)

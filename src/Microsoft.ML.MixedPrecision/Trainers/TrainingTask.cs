@@ -5,24 +5,18 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>Which task a training has: from the loss or the catalog, and from the label column.</summary>
 internal static class TrainingTask
 {
-    /// <summary>The task that a loss is for; <see cref="ScoringTask.Regression"/> stands for vectors too.</summary>
-    public static ScoringTask Of(Loss loss) => loss switch
-    {
-        SoftmaxCrossEntropy => ScoringTask.Multiclass,
-        _ => throw new ArgumentException($"Loss: no task is known for {loss.GetType().Name}."),
-    };
-
     public static Loss DefaultLoss(ScoringTask task) => task switch
     {
         ScoringTask.Multiclass => new SoftmaxCrossEntropy(),
-        _ => throw new ArgumentException($"Loss: no loss is known for {task}."),
+        ScoringTask.Binary => new SigmoidCrossEntropy(),
+        _ => new MeanSquaredError(),
     };
 
     /// <exception cref="ArgumentOutOfRangeException">The catalog's task and the loss's differ.</exception>
     public static ScoringTask? Asked(ScoringTask? catalog, Loss? loss)
     {
         if (loss is null) return catalog;
-        var task = Of(loss);
+        var task = loss.Task;
         if (catalog is { } expected && expected != task)
             throw BadArgument.Of(nameof(MixedPrecisionTrainer.Options.Loss), $"Loss: expected a loss for {Words(expected)}, got {loss.GetType().Name}, which is for {Words(task)}; leave it null, or use that task's catalog.");
         return task;

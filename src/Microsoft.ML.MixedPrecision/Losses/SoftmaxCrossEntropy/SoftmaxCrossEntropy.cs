@@ -14,6 +14,8 @@ public sealed record SoftmaxCrossEntropy(float LabelSmoothing = 0f) : Loss
     /// </summary>
     public IReadOnlyList<float>? ClassWeights { get; init; }
 
+    internal override ScoringTask Task => ScoringTask.Multiclass;
+
     internal override LossTargets NewTargets(int batch, Shape output) => LossTargets.Classes(batch);
 
     internal override Kernel Rows(Tensor output, LossTargets targets, LossRows rows, StepControl control) =>
@@ -21,6 +23,12 @@ public sealed record SoftmaxCrossEntropy(float LabelSmoothing = 0f) : Loss
 
     internal override Kernel Gradient(Tensor output, LossTargets targets, LossRows rows, Tensor gradient, StepControl control) =>
         new SoftmaxCrossEntropyGradient(output, targets, rows, gradient, control, LabelSmoothing);
+
+    internal override void Validate()
+    {
+        Expect(LabelSmoothing is >= 0f and < 1f, nameof(LabelSmoothing), LabelSmoothing, "a value from 0 to below 1");
+        foreach (float weight in ClassWeights ?? []) Expect(weight >= 0f && float.IsFinite(weight), nameof(ClassWeights), weight, "finite weights of at least 0");
+    }
 }
 
 /// <summary>
