@@ -3,6 +3,10 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// <summary>A loss that hands a given gradient to the network's output: L = sum of r * y, with r in place of the labels.</summary>
 internal sealed record PlantedGradient : Loss
 {
+    internal override ScoringTask Task => ScoringTask.VectorRegression;
+
+    internal override void Validate() { } // any gradient may be planted
+
     internal override LossTargets NewTargets(int batch, Shape output) => LossTargets.Values(batch, output.Size);
 
     internal override Kernel Rows(Tensor output, LossTargets targets, LossRows rows, StepControl control) => new ZeroRows(rows, control);
