@@ -29,6 +29,9 @@ internal static partial class PtxCheck
     [GeneratedRegex(@"@!?%p\d+\s+bra\.uni")]
     private static partial Regex UniformCondition();
 
+    [GeneratedRegex(@"\b(atom|red)\.[a-z0-9.]*f(16|32|64)")]
+    private static partial Regex FloatAtomic();
+
     /// <summary>Compiles every kernel that a backend has bound, and fails where one would be wrong or slow on a GPU.</summary>
     public static void Verify(IlgpuBackend backend)
     {
@@ -45,6 +48,8 @@ internal static partial class PtxCheck
         Assert.DoesNotContain(".f64", ptx, $"{name} computes in double");
         // A condition that promises to be the same for a whole warp: O2 says so of conditions that are not.
         Assert.DoesNotMatchRegex(UniformCondition(), ptx, $"{name} branches uniformly on a condition");
+        // Their order is another at each run.
+        Assert.DoesNotMatchRegex(FloatAtomic(), ptx, $"{name} adds floats atomically");
         if (Assembler is not null) Assert.Contains("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads", Listings.GetOrAdd(ptx, Assemble), $"{name} spills registers");
     }
 
