@@ -9,18 +9,22 @@ internal interface IActivation
     /// <summary>True where backward is written in terms of the output, so that the input need not be kept.</summary>
     static abstract bool FromOutput { get; }
 
-    static abstract Vector512<float> Forward(Vector512<float> x);
+    /// <param name="parameter">The op's, such as a slope; most functions have none.</param>
+    static abstract Vector512<float> Forward(Vector512<float> x, float parameter);
 
     /// <summary>f'(x) * dy, given x, or y where <see cref="FromOutput"/>.</summary>
-    static abstract Vector512<float> Backward(Vector512<float> kept, Vector512<float> dy);
+    static abstract Vector512<float> Backward(Vector512<float> kept, Vector512<float> dy, float parameter);
 
-    static abstract float Forward(float x);
-    static abstract float Backward(float kept, float dy);
+    static abstract float Forward(float x, float parameter);
+    static abstract float Backward(float kept, float dy, float parameter);
 }
 
 /// <summary>An op that applies one function to every element. Its folder adds the function; the kernels are here.</summary>
-internal abstract class Activation<TFunction> : Op where TFunction : struct, IActivation
+/// <param name="parameter">The function's, such as a slope.</param>
+internal abstract class Activation<TFunction>(float parameter = 0f) : Op where TFunction : struct, IActivation
 {
+    protected float Parameter { get; } = parameter;
+
     public override Shape Infer(string name, IReadOnlyList<Shape> inputs) => inputs[0];
     public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
     public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
@@ -28,7 +32,7 @@ internal abstract class Activation<TFunction> : Op where TFunction : struct, IAc
     public override Tensor Forward(ForwardPass pass)
     {
         var y = pass.NewOutput();
-        pass.Run(new ActivationForward<TFunction>(Kind, pass.Input(0), y));
+        pass.Run(new ActivationForward<TFunction>(Kind, pass.Input(0), y, Parameter));
         return y;
     }
 
@@ -36,12 +40,12 @@ internal abstract class Activation<TFunction> : Op where TFunction : struct, IAc
     {
         if (!pass.NeedsInputGradient(0)) return;
         var kept = TFunction.FromOutput ? pass.Output : pass.Input(0);
-        pass.Run(new ActivationBackward<TFunction>(Kind, kept, pass.OutputGradient, pass.NewInputGradient(0)));
+        pass.Run(new ActivationBackward<TFunction>(Kind, kept, pass.OutputGradient, pass.NewInputGradient(0), Parameter));
     }
 }
 
 /// <summary>y = f(x), element by element.</summary>
-internal sealed unsafe partial class ActivationForward<TFunction>(string kind, Tensor x, Tensor y) : Kernel where TFunction : struct, IActivation
+internal sealed unsafe partial class ActivationForward<TFunction>(string kind, Tensor x, Tensor y, float parameter) : Kernel where TFunction : struct, IActivation
 {
     public override string Name { get; } = kind + ".Forward";
     public override IReadOnlyList<Tensor> Reads { get; } = [x];
@@ -56,14 +60,14 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
         void Run(long start, long end)
         {
             long i = start;
-            for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(TFunction.Forward(TStorage.Load16(from + i)), to + i);
-            if (i < end) CpuVector.Store<T, TStorage>(TFunction.Forward(CpuVector.Load<T, TStorage>(from + i, (int)(end - i))), to + i, (int)(end - i));
+            for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(TFunction.Forward(TStorage.Load16(from + i), parameter), to + i);
+            if (i < end) CpuVector.Store<T, TStorage>(TFunction.Forward(CpuVector.Load<T, TStorage>(from + i, (int)(end - i)), parameter), to + i, (int)(end - i));
         }
     }
 }
 
 /// <summary>dx = f'(x) dy, element by element.</summary>
-internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, Tensor kept, Tensor dy, Tensor dx) : Kernel where TFunction : struct, IActivation
+internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, Tensor kept, Tensor dy, Tensor dx, float parameter) : Kernel where TFunction : struct, IActivation
 {
     public override string Name { get; } = kind + ".Backward";
     public override IReadOnlyList<Tensor> Reads { get; } = [kept, dy];
@@ -79,10 +83,10 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
         {
             long i = start;
             for (; i <= end - CpuVector.Width; i += CpuVector.Width)
-                TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i)), to + i);
+                TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i), parameter), to + i);
             if (i == end) return;
             int rest = (int)(end - i);
-            CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest)), to + i, rest);
+            CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest), parameter), to + i, rest);
         }
     }
 }

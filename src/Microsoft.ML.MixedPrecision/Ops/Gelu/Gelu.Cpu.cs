@@ -1,0 +1,28 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+internal readonly partial struct GeluFunction
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Forward(Vector512<float> x, float parameter) => x * Distribution(x, out _);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Backward(Vector512<float> x, Vector512<float> dy, float parameter)
+    {
+        var distribution = Distribution(x, out var exponential);
+        return dy * (distribution + x * exponential * InverseRootTwoPi);
+    }
+
+    /// <summary>P(x) = erfc(-x / sqrt(2)) / 2; <paramref name="exponential"/> is exp(-x^2 / 2).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Distribution(Vector512<float> x, out Vector512<float> exponential)
+    {
+        var z = Vector512.Abs(x) * RootHalf;
+        var t = Vector512<float>.One / (Vector512<float>.One + z * P);
+        exponential = Vector512.Exp(-z * z);
+        var tail = ((((t * A5 + Vector512.Create(A4)) * t + Vector512.Create(A3)) * t + Vector512.Create(A2)) * t + Vector512.Create(A1)) * t * exponential * 0.5f;
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), tail, Vector512<float>.One - tail);
+    }
+}

@@ -1,0 +1,15 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+internal readonly partial struct LeakyReluFunction
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Forward(Vector512<float> x, float parameter) =>
+        Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), x * parameter, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Backward(Vector512<float> y, Vector512<float> dy, float parameter) =>
+        Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), dy * parameter, dy);
+}

@@ -1,0 +1,14 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+internal readonly partial struct TanhFunction
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Forward(Vector512<float> x, float parameter) =>
+        Vector512<float>.One - Vector512.Create(2f) / (Vector512.Exp(x + x) + Vector512<float>.One);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Backward(Vector512<float> y, Vector512<float> dy, float parameter) => dy * (Vector512<float>.One - y * y);
+}
