@@ -40,16 +40,16 @@ internal abstract class RowPass : IDisposable
 }
 
 /// <summary>All rows are in memory: in their order, or a permutation that is a function of seed and epoch.</summary>
-internal sealed class CachedPass(RowStore store, ShuffleOrder? shuffle) : RowPass
+/// <param name="order">Takes the permutation; empty for the order of the store.</param>
+internal sealed class CachedPass(RowStore store, ShuffleOrder? shuffle, int[] order) : RowPass
 {
-    private int[]? _order;
     private int _next;
 
     protected override bool Next(Batch batch, int index)
     {
         if (_next == store.Count) return false;
-        if (_next == 0) _order = shuffle?.Permutation(store.Count);
-        store.CopyTo(_order is null ? _next : _order[_next], batch, index);
+        if (_next == 0) shuffle?.Permute(order);
+        store.CopyTo(shuffle is null ? _next : order[_next], batch, index);
         _next++;
         return true;
     }
@@ -131,15 +131,14 @@ internal sealed class ShuffleOrder(uint seed, int epoch)
         return (int)((ulong)bits * (uint)count >> 32);
     }
 
-    public int[] Permutation(int count)
+    /// <summary>Fills an array with a permutation of its indices.</summary>
+    public void Permute(Span<int> order)
     {
-        var order = new int[count];
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < order.Length; i++)
         {
             int j = Below(i + 1, i); // inside-out Fisher-Yates
             order[i] = order[j];
             order[j] = i;
         }
-        return order;
     }
 }

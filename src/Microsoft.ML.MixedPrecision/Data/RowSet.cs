@@ -6,6 +6,8 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
     private readonly RowStore _store = new(columns, precision, cacheBytes);
     private readonly bool[] _seen = new bool[columns.Task == ScoringTask.Multiclass ? columns.Outputs : columns.IsClassification ? 2 : 0];
 
+    private int[] _order = []; // used again in each epoch
+
     public long Rows { get; private set; }
 
     /// <summary>Sum of the weights.</summary>
@@ -49,15 +51,17 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
 
     public RowPass InOrder()
     {
-        if (IsCached) return new CachedPass(_store, null);
+        if (IsCached) return new CachedPass(_store, null, []);
         _store.Release(); // only a window for shuffling needs it
         return new StreamedPass(Reader(), accepts);
     }
 
+    /// <summary>One pass at a time: they share what they are shuffled with.</summary>
     public RowPass Shuffled(uint seed, int epoch)
     {
         var order = new ShuffleOrder(seed, epoch);
-        return IsCached ? new CachedPass(_store, order) : new WindowPass(Reader(), accepts, _store, order);
+        if (_order.Length != _store.Count && IsCached) _order = new int[_store.Count];
+        return IsCached ? new CachedPass(_store, order, _order) : new WindowPass(Reader(), accepts, _store, order);
     }
 
     private RowReader Reader() => new(data, columns, precision, classWeights, where);

@@ -70,9 +70,15 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
             .WaitAsync(_options.CancellationToken).GetAwaiter().GetResult();
         var sample = data.Training.Sample(ExportGate.SampleRows);
 
-        using var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel));
-        var (trained, report) = run.Run();
-        var gate = new ExportGate(trained, run.Plan.Options, device, sample, LabelNames.Of(input.Schema[columns.Label]));
+        TrainedNetwork trained;
+        TrainingReport report;
+        PlanOptions plan;
+        using (var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel)))
+        {
+            (trained, report) = run.Run();
+            plan = run.Plan.Options;
+        } // frees the device before the export is checked there
+        var gate = new ExportGate(trained, plan, device, sample, LabelNames.Of(input.Schema[columns.Label]));
         return new MixedPrecisionTransformer(host, gate, report, input.Schema, columns);
     }
 

@@ -61,9 +61,11 @@ public sealed class RowPassTests
     {
         // Each of 4 items at each of 4 places, 4000 times: binomial, 1000 +- 6 deviations of sqrt(4000 * 1/4 * 3/4).
         var counts = new int[4, 4];
+        int[] order = new int[4];
         for (int epoch = 0; epoch < 4000; epoch++)
         {
-            foreach (var (place, item) in new ShuffleOrder(3, epoch).Permutation(4).Index()) counts[place, item]++;
+            new ShuffleOrder(3, epoch).Permute(order);
+            foreach (var (place, item) in order.Index()) counts[place, item]++;
         }
         double deviation = Math.Sqrt(4000 * 0.25 * 0.75);
         foreach (int count in counts) Assert.AreEqual(1000, count, 6 * deviation);

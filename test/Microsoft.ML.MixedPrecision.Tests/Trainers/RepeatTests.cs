@@ -56,9 +56,34 @@ public sealed class RepeatTests
         Assert.IsTrue(log.Any(line => line.Contains("shuffled within a window of 50 rows", StringComparison.Ordinal)), string.Join('\n', log));
     }
 
+    [TestMethod]
+    public void ABatchAllocatesNothing()
+    {
+        // The second epoch's bytes on the thread that trains: 450 batches more, and not a byte for each.
+        long few = OfSecondEpoch(50), many = OfSecondEpoch(500);
+        Assert.IsLessThan(450, many - few);
+
+        long OfSecondEpoch(int batches)
+        {
+            var marks = new Marks();
+            using var model = new MixedPrecisionTrainer(_ml, TrainerData.Options(o => (o.Progress, o.Epochs) = (marks, 3))).Fit(TrainerData.Keyed(_ml, batches * 16));
+            return marks.Bytes[2] - marks.Bytes[1];
+        }
+    }
+
     private byte[] Fit(Action<MixedPrecisionTrainer.Options>? change, int rows = 100)
     {
         using var model = new MixedPrecisionTrainer(_ml, TrainerData.Options(change)).Fit(TrainerData.Keyed(_ml, rows));
         return TrainerData.Onnx(model);
+    }
+
+    private sealed class Marks : IProgress<TrainingProgress>
+    {
+        public List<long> Bytes { get; } = [];
+
+        public void Report(TrainingProgress value)
+        {
+            if (value.IsEndOfEpoch) Bytes.Add(GC.GetAllocatedBytesForCurrentThread());
+        }
     }
 }
