@@ -10,7 +10,7 @@ internal sealed unsafe partial class IlgpuBackend
     private long _waits; // how often the host has waited for the stream; a buffer filled before the last time is free again
 
     /// <summary>
-    /// Host memory for one tensor: a ring of buffers of its exact length (ILGPU's OpenCL copies take the length from the host's
+    /// Host memory for copies of one tensor: a ring of buffers of its exact length (ILGPU's OpenCL copies take the length from the host's
     /// buffer). A buffer is filled again only when its last copy is done: CUDA tells by an event; elsewhere the host waits for
     /// the stream, at most every fourth time.
     /// </summary>
@@ -90,19 +90,23 @@ internal sealed unsafe partial class IlgpuBackend
     {
         Expect(tensor, values.Length);
         if (values.Length == 0) return;
-        var buffer = CopyOut(tensor);
+        var staging = Staging(tensor);
+        var buffer = CopyOut(tensor, staging);
         fixed (float* to = values)
         {
             if (SizeOf(tensor.Element) == sizeof(ushort)) CpuHalfStorage.Load((System.Half*)buffer.NativePtr, to, values.Length);
             else new Span<float>((void*)buffer.NativePtr, values.Length).CopyTo(values);
         }
+        Release(tensor, staging);
     }
 
     public override void Download(Tensor tensor, Span<int> values)
     {
         Expect(tensor, values.Length);
         if (values.Length == 0) return;
-        new Span<int>((void*)CopyOut(tensor).NativePtr, values.Length).CopyTo(values);
+        var staging = Staging(tensor);
+        new Span<int>((void*)CopyOut(tensor, staging).NativePtr, values.Length).CopyTo(values);
+        Release(tensor, staging);
     }
 
     public override void Synchronize()
@@ -127,19 +131,28 @@ internal sealed unsafe partial class IlgpuBackend
     private HostStaging Staging(Tensor tensor)
     {
         _device.Accelerator.Bind(); // events belong to the current context, and any thread may call
+        if (tensor.Region != Region.Staging) return new HostStaging(this, tensor.Length * SizeOf(tensor.Element), slots: 1);
         ref var staging = ref CollectionsMarshal.GetValueRefOrAddDefault(_staging, tensor, out _);
-        return staging ??= new HostStaging(this, tensor.Length * SizeOf(tensor.Element), tensor.Region == Region.Staging ? StagingSlots : 1);
+        return staging ??= new HostStaging(this, tensor.Length * SizeOf(tensor.Element), StagingSlots);
+    }
+
+    /// <summary>Gives back the buffer of a tensor that is not copied at each step: a checkpoint must not pin a second copy of all weights.</summary>
+    private void Release(Tensor tensor, HostStaging staging)
+    {
+        if (tensor.Region == Region.Staging) return;
+        Synchronize();
+        staging.Dispose();
     }
 
     private void CopyIn(Tensor tensor, CPUMemoryBuffer from, HostStaging staging)
     {
         Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
         staging.Copying();
+        Release(tensor, staging);
     }
 
-    private CPUMemoryBuffer CopyOut(Tensor tensor)
+    private CPUMemoryBuffer CopyOut(Tensor tensor, HostStaging staging)
     {
-        var staging = Staging(tensor);
         var buffer = staging.Take();
         Bytes(tensor).CopyTo(_stream, buffer.AsRawArrayView());
         staging.Copying();
