@@ -164,6 +164,19 @@ public sealed class BadInputTests
         Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Image(2, 2, 1).Relu(), "Relu 'Relu1'", "a vector", "an image of 2x2x1", "Flatten()");
 
     [TestMethod]
+    public void AProbabilityThatTheLossContains()
+    {
+        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = TrainerData.Network.Linear(3).Softmax(name: "probabilities"), "Softmax 'probabilities'", "before the softmax or the sigmoid", "remove that layer");
+        Fails<ArgumentOutOfRangeException>(TrainerData.View(_ml, 40), o => (o.Network, o.LabelColumnName) = (TrainerData.Network.Linear(1).Sigmoid(), "IsBirch"), "Sigmoid 'Sigmoid1'", "remove that layer");
+        // As a hidden layer the sigmoid is like any other, and a regression's output may be one.
+        foreach (var (network, label) in ((Network, string)[])[(TrainerData.Network.Sigmoid(), "IsBirch"), (TrainerData.Network.Linear(1).Sigmoid(), "Value")])
+        {
+            using var model = new MixedPrecisionTrainer(_ml, TrainerData.Options(o => (o.Network, o.LabelColumnName, o.Epochs) = (network, label, 1))).Fit(TrainerData.View(_ml, 40));
+            Assert.AreEqual(network.ParameterCount + network.Shape.Size + 1, model.Network.ParameterCount, "a Linear(1) was added");
+        }
+    }
+
+    [TestMethod]
     public void ClassWeightsOfAnotherNumber() =>
         Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Loss = new SoftmaxCrossEntropy { ClassWeights = [1, 2] }, "ClassWeights: expected 3 weights", "got 2");
 

@@ -23,6 +23,33 @@ public sealed class MulticlassTests
     }
 
     [TestMethod]
+    [DataRow(PixelOrder.Planar)]
+    [DataRow(PixelOrder.Interleaved)]
+    public void LearnsFromImagesInEitherOrder(PixelOrder order)
+    {
+        // The brighter of two channels: told apart by the place of a channel's values in the column alone.
+        IEnumerable<Picture> Pictures(int count, int seed)
+        {
+            var random = new Random(seed);
+            for (int i = 0; i < count; i++)
+            {
+                int bright = i % 2;
+                var pixels = new float[2 * 4 * 4];
+                for (int p = 0; p < 16; p++)
+                    for (int c = 0; c < 2; c++)
+                        pixels[order == PixelOrder.Planar ? c * 16 + p : p * 2 + c] = random.NextSingle() + (c == bright ? 0.5f : 0f);
+                yield return new Picture { Pixels = pixels, Channel = bright == 0 ? "first" : "second" };
+            }
+        }
+
+        IDataView View(int count, int seed) => _ml.Data.LoadFromEnumerable(Pictures(count, seed));
+        var network = Network.Image(4, 4, 2, order).Conv2d(4, kernel: 3).BatchNorm().Relu().GlobalAvgPool2d();
+        using var model = _ml.Transforms.Conversion.MapValueToKey("Label", "Channel")
+            .Append(_ml.MulticlassClassification.Trainers.MixedPrecision(network, featureColumnName: "Pixels", epochs: 20, batchSize: 16, learningRate: 0.02f)).Fit(View(100, 1));
+        Assert.IsGreaterThan(0.95, _ml.MulticlassClassification.Evaluate(model.Transform(View(100, 2))).MicroAccuracy);
+    }
+
+    [TestMethod]
     public void TheReportedLossIsThatOfTheModel()
     {
         var data = TrainerData.Keyed(_ml, 200);
@@ -173,6 +200,14 @@ public sealed class MulticlassTests
     }
 
     private MixedPrecisionTrainer Trainer(Action<MixedPrecisionTrainer.Options>? change = null) => new(_ml, TrainerData.Options(change));
+
+    private sealed class Picture
+    {
+        [VectorType(32)]
+        public float[] Pixels { get; set; } = [];
+
+        public string Channel { get; set; } = "";
+    }
 
     private sealed class Prediction
     {
