@@ -109,8 +109,8 @@ internal sealed class TrainingSession : IDisposable
             _scales[StepControl.Scale], _scales[StepControl.GradientNorm], bad < 0 ? null : Plan.Parameters.At(bad).Name);
     }
 
-    /// <summary>Passes that fit into the log before it must be read.</summary>
-    public static int PassesBetweenReports => StepControl.LogCapacity;
+    /// <summary>Passes that fit into the log before it must be read: one less than it has entries, because a full log and an empty one have the same slot.</summary>
+    public static int PassesBetweenReports => StepControl.LogCapacity - 1;
 
     public float[] ReadParameter(PlannedParameter parameter) => Read(parameter.Master);
 

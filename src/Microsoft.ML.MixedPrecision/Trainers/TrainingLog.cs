@@ -45,7 +45,7 @@ internal sealed class TrainingLog(IChannel channel)
             channel.Warning(MessageSensitivity.None, FormattableString.Invariant($"The training was cancelled in epoch {report.Epochs.Count + 1} of {epochs}: Fit returns {model}."));
         else if (report.StopReason == StopReason.EarlyStopping)
             Info($"Stopped early after epoch {report.Epochs.Count} of {epochs}: Fit returns {model}.");
-        Info($"Done: {report.Epochs.Count} epochs, {report.AppliedUpdates} updates applied, {report.SkippedUpdates} skipped, {report.Duration.TotalSeconds:F1} s on {report.Device}.");
+        Info($"Done: {report.Epochs.Count} epoch{(report.Epochs.Count == 1 ? "" : "s")}, {report.AppliedUpdates} updates applied, {report.SkippedUpdates} skipped, {report.Duration.TotalSeconds:F1} s on {report.Device}.");
     }
 
     // Invariant: the log of a machine reads like that of another.

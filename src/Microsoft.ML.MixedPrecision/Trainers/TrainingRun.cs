@@ -36,7 +36,6 @@ internal sealed class TrainingRun : IDisposable
         _session = new TrainingSession(_plan, device.Create(options.Precision));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
-        log.Start(_session.Device, device.Explanation, _plan, data, options);
     }
 
     /// <summary>Of an epoch.</summary>
@@ -49,6 +48,7 @@ internal sealed class TrainingRun : IDisposable
     public (TrainedNetwork Network, TrainingReport Report) Run()
     {
         var token = _options.CancellationToken;
+        _log.Start(_session.Device, _device.Explanation, _plan, _data, _options);
         _clock.Start();
         var reason = StopReason.Completed;
         try

@@ -23,6 +23,17 @@ public sealed class MulticlassTests
     }
 
     [TestMethod]
+    public void NoPassIsLostWhereThereAreMoreThanTheLogHolds()
+    {
+        var validation = TrainerData.Keyed(_ml, StepControl.LogCapacity + 100, seed: 4);
+        var data = TrainerData.Keyed(_ml, StepControl.LogCapacity + 50);
+        using var model = Trainer(o => (o.ValidationSet, o.Epochs, o.BatchSize, o.Optimizer, o.Precision) = (validation, 1, 1, new Sgd(0.001f), Precision.Single)).Fit(data);
+        Assert.AreEqual(StepControl.LogCapacity + 50, model.Report.AppliedUpdates + model.Report.SkippedUpdates);
+        double accuracy = _ml.MulticlassClassification.Evaluate(model.Transform(validation)).MicroAccuracy;
+        Assert.AreEqual(accuracy, model.Report.Epochs[0].ValidationMetric!.Value, Tolerance.SingleEps);
+    }
+
+    [TestMethod]
     [DataRow(PixelOrder.Planar)]
     [DataRow(PixelOrder.Interleaved)]
     public void LearnsFromImagesInEitherOrder(PixelOrder order)

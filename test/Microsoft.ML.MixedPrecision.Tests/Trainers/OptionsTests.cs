@@ -197,6 +197,7 @@ public sealed class OptionsTests
         Assert.AreEqual(0.1f, (float)ends[^1].LearningRate);
         Assert.AreEqual(model.Report.AppliedUpdates, ends[^1].AppliedUpdates);
         Assert.AreEqual(200, model.Report.Rows + model.Report.ValidationRows);
+        Assert.IsLessThanOrEqualTo(ends.Length + 1 + (int)(model.Report.Duration.TotalSeconds / 0.1), told.All.Count, "About ten a second, and the ends of epochs.");
     }
 
     private byte[] Fit(Action<MixedPrecisionTrainer.Options>? change, int rows = 100)
