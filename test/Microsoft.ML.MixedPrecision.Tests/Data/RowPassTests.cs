@@ -1,3 +1,5 @@
+using Microsoft.ML.Data;
+
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>The orders in which rows come, and the batches that they are cut into.</summary>
@@ -112,6 +114,32 @@ public sealed class RowPassTests
         CollectionAssert.AreNotEqual(rows, Validation(new RowFilter(0.3f, 12)));
         Assert.IsEmpty(Validation(new RowFilter(0f, 11)));
         CollectionAssert.AreNotEqual(rows, (int[])[.. Enumerable.Range(0, 10000).Where(row => filter.IsValidation(row + (1L << 32)))], "Row numbers are more than 32 bits.");
+    }
+
+    [TestMethod]
+    [DataRow(DataKind.Byte)]
+    [DataRow(DataKind.UInt16)]
+    [DataRow(DataKind.UInt32)]
+    [DataRow(DataKind.UInt64)]
+    public void AKeyMayHaveAnyWidth(DataKind kind)
+    {
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".tsv");
+        try
+        {
+            File.WriteAllLines(path, ["0\t1.5", "1\t2.5", "2\t3.5"]);
+            var data = _ml.Data.LoadFromTextFile(path, [new TextLoader.Column("Label", kind, [new TextLoader.Range(0)], new KeyCount(3)), new TextLoader.Column("Features", DataKind.Single, 1, 1)]);
+            using var reader = new RowReader(data, new TrainingColumns("Features", "Label", null, ScoringTask.Multiclass, 1, 3), Precision.Mixed, null, "");
+            foreach (int expected in (int[])[0, 1, 2])
+            {
+                Assert.IsTrue(reader.Read());
+                Assert.AreEqual((expected, expected + 1.5f), (reader.Class, reader.Features[0]));
+            }
+            Assert.IsFalse(reader.Read());
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     [TestMethod]

@@ -213,6 +213,33 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
+    public void ATrainingThatEndsBeforeTheScaleCanFall() =>
+        Fails<InvalidOperationException>(TrainerData.Keyed(_ml, 32), o => (o.Optimizer, o.Epochs) = (new Sgd(1e30f), 1), "diverged", "loss of the last epoch is NaN", "learning rate");
+
+    [TestMethod]
+    public void MoreUpdatesThanCanBeCounted() =>
+        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Epochs = int.MaxValue, "Epochs: expected at most", "BatchSize");
+
+    [TestMethod]
+    public void APipelineThatDoesNotFitSaysSoBeforeItRuns()
+    {
+        var data = TrainerData.Keyed(_ml, 20);
+        Fails("'Gone'", o => o.FeatureColumnName = "Gone");
+        Fails("'Gone'", o => o.LabelColumnName = "Gone");
+        Fails("'Gone'", o => o.ExampleWeightColumnName = "Gone");
+        Fails("'Name': expected a vector of 4 Single, got String", o => o.FeatureColumnName = "Name");
+        Fails("'Value': expected a vector of 4 Single, got Single", o => o.FeatureColumnName = "Value");
+        Fails("'Name': expected a key (multiclass), Boolean (binary), or Single", o => o.LabelColumnName = "Name");
+        Fails("'Label': expected Boolean (binary classification), got Key", o => o.Loss = new SigmoidCrossEntropy());
+
+        void Fails(string message, Action<MixedPrecisionTrainer.Options> change)
+        {
+            var pipeline = _ml.Transforms.CopyColumns("Copy", "Features").Append(new MixedPrecisionTrainer(_ml, TrainerData.Options(change)));
+            StringAssert.Contains(Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => pipeline.Fit(data)).Message, message);
+        }
+    }
+
+    [TestMethod]
     public void ATrainingThatNeverStepped() =>
         Fails<InvalidOperationException>(TrainerData.Keyed(_ml, 32), o => (o.LossScale, o.Epochs) = (LossScale.Dynamic(1e30f), 1), "Nothing was learned", "LossScale.Dynamic");
 

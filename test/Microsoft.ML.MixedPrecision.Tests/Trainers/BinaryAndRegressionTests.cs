@@ -55,6 +55,33 @@ public sealed class BinaryAndRegressionTests
     }
 
     [TestMethod]
+    public void TheShortFormsTrain()
+    {
+        var data = TrainerData.View(_ml, 200);
+        using var binary = _ml.BinaryClassification.Trainers.MixedPrecision(TrainerData.Network, "IsBirch", exampleWeightColumnName: "Weight", epochs: 3, batchSize: 50, learningRate: 0.01f).Fit(data);
+        using var regression = _ml.Regression.Trainers.MixedPrecision(TrainerData.Network, "Value", epochs: 2, batchSize: 100, learningRate: 0.02f).Fit(data);
+        Assert.AreEqual((3, 12), (binary.Report.Epochs.Count, binary.Report.AppliedUpdates + binary.Report.SkippedUpdates));
+        Assert.AreEqual((2, 4), (regression.Report.Epochs.Count, regression.Report.AppliedUpdates + regression.Report.SkippedUpdates));
+        Assert.AreEqual((0.01f, 0.02f), ((float)binary.Report.Epochs[0].LearningRate, (float)regression.Report.Epochs[0].LearningRate));
+    }
+
+    [TestMethod]
+    [DataRow("IsBirch", Precision.Mixed)]
+    [DataRow("Values", Precision.Single)]
+    public void DataLargerThanMemoryTrainToo(string label, Precision precision)
+    {
+        byte[] Fit(bool shuffle, long bytes)
+        {
+            using var model = new MixedPrecisionTrainer(_ml, Options(label, o => (o.Precision, o.Shuffle, o.CacheBytes, o.Epochs) = (precision, shuffle, bytes, 3))).Fit(TrainerData.View(_ml, 120));
+            return TrainerData.Onnx(model);
+        }
+
+        CollectionAssert.AreEqual(Fit(false, 1 << 20), Fit(false, 500));
+        CollectionAssert.AreEqual(Fit(true, 500), Fit(true, 500));
+        CollectionAssert.AreNotEqual(Fit(true, 1 << 20), Fit(true, 500));
+    }
+
+    [TestMethod]
     public void TheLabelNamesTheTask()
     {
         foreach (var (label, task) in ((string, Type)[])[("IsBirch", typeof(bool)), ("Value", typeof(float)), ("Values", typeof(VBuffer<float>))])
