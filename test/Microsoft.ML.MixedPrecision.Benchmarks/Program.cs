@@ -7,6 +7,7 @@ internal static class Program
     {
         ["train"] = ("train WORKLOAD mixed|single SECONDS [THREADS]   whole training steps: samples/s, peak memory", TrainVerb.Run),
         ["compare"] = ("compare PAIRS SECONDS OUTPUT PEER [WORKLOAD ...]   ours and the peer's command in turn: medians and ratios", CompareVerb.Run),
+        ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run),
     };
 
