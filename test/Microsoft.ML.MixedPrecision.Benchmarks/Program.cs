@@ -9,6 +9,7 @@ internal static class Program
         ["compare"] = ("compare PAIRS SECONDS OUTPUT PEER [WORKLOAD ...]   ours and the peer's command in turn: medians and ratios", CompareVerb.Run),
         ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run),
+        ["gemm"] = ("gemm mixed|single THREADS [LAYER]   the CPU's products of some layers: GFLOP/s beside the core's FMA peak", GemmVerb.Run),
     };
 
     private static int Main(string[] args)
