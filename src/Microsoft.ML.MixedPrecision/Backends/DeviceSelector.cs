@@ -86,6 +86,9 @@ internal static class DeviceSelector
     private static string Name(AcceleratorType kind) => kind == AcceleratorType.Cuda ? "CUDA" : kind.ToString();
 
     /// <summary>The kinds to look for, in order, and the number within them; no kind for the CPU.</summary>
+    /// <exception cref="ArgumentException"><paramref name="device"/> is neither null nor the name of a device.</exception>
+    public static void Validate(string? device) => Parse(device, null);
+
     private static (AcceleratorType[] Kinds, int Ordinal) Parse(string? device, int? gpuDeviceId)
     {
         if (device is null)

@@ -105,6 +105,7 @@ public sealed partial class MixedPrecisionTrainer
         internal Options Copy() => (Options)MemberwiseClone();
 
         /// <exception cref="ArgumentOutOfRangeException">A field is outside its range; the message names it.</exception>
+        /// <exception cref="ArgumentException">The device is not the name of one.</exception>
         internal void Validate()
         {
             Expect(!string.IsNullOrWhiteSpace(FeatureColumnName), nameof(FeatureColumnName), FeatureColumnName, "the name of a column");
@@ -118,6 +119,7 @@ public sealed partial class MixedPrecisionTrainer
             Expect(Enum.IsDefined(Precision), nameof(Precision), Precision, "Mixed or Single");
             Expect(ValidationFraction is >= 0f and < 1f, nameof(ValidationFraction), ValidationFraction, "a fraction from 0 to below 1");
             Expect(ValidationSet is null || ValidationFraction == 0f, nameof(ValidationFraction), ValidationFraction, "0, because ValidationSet is set; use one of them");
+            DeviceSelector.Validate(Device);
             EarlyStopping?.Validate();
             Expect(EarlyStopping is null || ValidationSet is not null || ValidationFraction > 0f, nameof(EarlyStopping), EarlyStopping, "a ValidationSet or a ValidationFraction for it to watch");
             Optimizer?.Validate();

@@ -57,6 +57,17 @@ public sealed class OptionsTests
     ];
 
     [TestMethod]
+    [DataRow("gpu")]
+    [DataRow("cuda")]
+    [DataRow("cuda:-1")]
+    [DataRow("CPU")]
+    public void ADeviceThatIsNoNameIsRefusedAtOnce(string device)
+    {
+        var e = Assert.ThrowsExactly<ArgumentException>(() => new MixedPrecisionTrainer(new MLContext(1), new() { Network = Network.Vector(2), Device = device }));
+        StringAssert.Contains(e.Message, $"got \"{device}\"");
+    }
+
+    [TestMethod]
     [DynamicData(nameof(Invalid))]
     public void ABadValueIsNamed(string field, Action<MixedPrecisionTrainer.Options> change)
     {

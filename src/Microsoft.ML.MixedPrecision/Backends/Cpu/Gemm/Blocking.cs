@@ -45,14 +45,17 @@ internal readonly record struct Blocking(int Rows, int Depth, int Columns, int P
 
         private static int Read(string path)
         {
+            const int usual = 1 << 20;
+            if (!File.Exists(path)) return usual;
             try
             {
                 var text = File.ReadAllText(path).Trim();
-                if (text.EndsWith('K') && int.TryParse(text[..^1], out int kilobytes)) return Math.Clamp(kilobytes, 256, 4096) * 1024;
+                return text.EndsWith('K') && int.TryParse(text[..^1], out int kilobytes) ? Math.Clamp(kilobytes, 256, 4096) * 1024 : usual;
             }
-            catch (IOException) { }
-            catch (UnauthorizedAccessException) { }
-            return 1 << 20;
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return usual; // it decides speed only
+            }
         }
     }
 }
