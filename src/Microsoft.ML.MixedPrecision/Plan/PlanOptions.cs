@@ -15,6 +15,12 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
     /// <summary>Updates in the whole training: the length of the table of learning rates.</summary>
     public int TotalUpdates { get; init; } = 1;
 
+    /// <summary>Batches of an epoch, for schedules that count epochs.</summary>
+    public long PassesPerEpoch { get; init; } = 1;
+
+    /// <summary>What schedules go by.</summary>
+    public TrainingLength Length => new(TotalUpdates, PassesPerEpoch, AccumulationSteps);
+
     public Schedule Schedule { get; init; } = Schedule.Constant();
 
     /// <summary>Of dropout masks and initial weights.</summary>

@@ -177,7 +177,7 @@ internal sealed class TrainingSession : IDisposable
         var table = new float[Plan.Coefficients.Length];
         for (int update = 0; update < options.TotalUpdates; update++)
         {
-            double rate = options.Optimizer.LearningRate * options.Schedule.Factor(update, options.TotalUpdates);
+            double rate = options.Optimizer.LearningRate * options.Schedule.Factor(update, options.Length);
             options.Optimizer.Coefficients(update, rate, table.AsSpan(update * Optimizer.CoefficientCount, Optimizer.CoefficientCount));
         }
         _backend.Upload(Plan.Coefficients, table);

@@ -168,7 +168,7 @@ internal sealed class TrainingRun : IDisposable
         _last = report;
     }
 
-    private double LearningRate => _plan.Options.Optimizer.LearningRate * _plan.Options.Schedule.Factor(Math.Min(_last.Applied, _plan.Options.TotalUpdates - 1), _plan.Options.TotalUpdates);
+    private double LearningRate => _plan.Options.Optimizer.LearningRate * _plan.Options.Schedule.Factor(Math.Min(_last.Applied, _plan.Options.TotalUpdates - 1), _plan.Options.Length);
 
     private void CheckDivergence(int epoch)
     {
@@ -226,6 +226,7 @@ internal sealed class TrainingRun : IDisposable
             AccumulationSteps = _options.GradientAccumulationSteps,
             ClipNorm = _options.GradientClipNorm,
             TotalUpdates = (int)updates,
+            PassesPerEpoch = Batches,
             Schedule = _options.Schedule ?? Schedule.Constant(),
             Seed = _seed,
         };

@@ -45,7 +45,7 @@ public sealed class OptionsTests
         Change("Loss", o => o.Loss = new SoftmaxCrossEntropy(0.2f)),
         Change("ClassWeights", o => o.Loss = new SoftmaxCrossEntropy { ClassWeights = [1f, 3f, 1f] }),
         Change("Optimizer", o => o.Optimizer = new Sgd(0.1f)),
-        Change("Schedule", o => o.Schedule = new HalvingSchedule()),
+        Change("Schedule", o => o.Schedule = Schedule.Cosine()),
         Change("Epochs", o => o.Epochs = 5),
         Change("BatchSize", o => o.BatchSize = 20),
         Change("Shuffle", o => o.Shuffle = false),
@@ -226,10 +226,5 @@ public sealed class OptionsTests
         public List<TrainingProgress> All { get; } = [];
 
         public void Report(TrainingProgress value) => All.Add(value);
-    }
-
-    private sealed record HalvingSchedule : Schedule
-    {
-        internal override double Factor(int update, int totalUpdates) => update < totalUpdates / 2 ? 1 : 0.5;
     }
 }
