@@ -30,6 +30,27 @@ public sealed class ActivationTests
         }
     }
 
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Keep_their_digits_near_0_and_far_below_it(BackendRow row)
+    {
+        // Each element against its own bound: 1 + erf(x) and 1 - 2 / (exp(2x) + 1) would be off by thousands of it.
+        float[] input = [1e-6f, -1e-5f, 3e-4f, -2e-3f, 0.05f, -0.3f, 0.64f, -0.66f, -1.5f, -2.5f, -3.5f, -4.5f, -5.2f, -6f, -7f, 9f];
+        foreach (var (name, apply, reference) in s_functions)
+        {
+            using var session = new TrainingSession(PlanBuilder.Build(apply(Network.Vector(input.Length)),
+                new PlanOptions(1, row.Precision, new PlantedGradient(), new Sgd()) { KeepAll = true }), row.Create());
+            var batch = new Batch(1, input.Length, input.Length) { RowCount = 1 };
+            input.CopyTo(batch.Features, 0);
+            session.TrainPass(batch);
+            var y = session.Read(session.Plan.TrainOutputs[session.Plan.Layers[^1].Name]);
+            for (int i = 0; i < y.Length; i++)
+            {
+                double x = row.Precision == Precision.Mixed ? (double)(float)(Half)input[i] : input[i];
+                Tolerance.AssertClose([reference(x)], y.AsSpan(i, 1), row.Precision, 1, 32, $"{name}({x})");
+            }
+        }
+    }
+
     [TestMethod]
     public void Saturate_without_NaN_and_pass_NaN_on()
     {
@@ -62,6 +83,9 @@ public sealed class ActivationTests
             ExportHarness.Run(new CpuBackend(precision), apply(Network.Image(3, 2, 2)).Flatten(), spread: 4);
         }
     }
+
+    [TestMethod]
+    public void LeakyRelu_has_the_default_of_PyTorch() => Defaults.AssertEqual(nameof(Network.LeakyRelu), ("slope", 0.01f));
 
     [TestMethod]
     public void LeakyRelu_refuses_slopes_outside_their_range()

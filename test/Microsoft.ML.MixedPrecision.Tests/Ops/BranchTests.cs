@@ -31,7 +31,7 @@ public sealed class BranchTests
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Softmax_equals_the_reference_in_both_directions(BackendRow row)
     {
-        foreach (var network in new[] { Network.Vector(1), Network.Vector(7), Network.Image(2, 3, 5, PixelOrder.Interleaved) })
+        foreach (var network in new[] { Network.Vector(1), Network.Vector(7), Network.Vector(16), Network.Vector(35), Network.Image(2, 3, 5, PixelOrder.Interleaved) })
         {
             OpCheck.Run(row.Create(), network.Softmax(), v => [.. v.Input.Chunk(network.Shape.Channels).SelectMany(r =>
             {
@@ -39,6 +39,18 @@ public sealed class BranchTests
                 return r.Select(e => Math.Exp(e) / sum);
             })], roundings: 4, spread: 3);
         }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Softmax_of_large_values_does_not_overflow(BackendRow row) =>
+        OpCheck.Run(row.Create(), Network.Vector(3).Softmax(), v => [.. v.Input.Chunk(3).SelectMany(r => r.Select(e => 1 / r.Sum(o => Math.Exp(o - e))))],
+            batch: 2, input: [1000, -1000, 999, -1000, -1001, -30_000]);
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_branch_times_itself_is_its_square(BackendRow row)
+    {
+        var x = Network.Vector(5);
+        OpCheck.Run(row.Create(), x * x, v => [.. v.Input.Select(e => e * e)], roundings: 3);
     }
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

@@ -50,6 +50,23 @@ public sealed class DropoutTests
     }
 
     [TestMethod]
+    public void Each_layer_drops_its_own()
+    {
+        var network = Network.Vector(1000);
+        var plan = PlanBuilder.Build(Network.Concat(network.Dropout(name: "a"), network.Dropout(name: "b")), new PlanOptions(1, Precision.Single, new PlantedGradient(), new Sgd()) { KeepAll = true });
+        using var session = new TrainingSession(plan, new CpuBackend(Precision.Single));
+        var batch = new Batch(1, 1000, 2000) { RowCount = 1 };
+        Array.Fill(batch.Features, 1f);
+        session.TrainPass(batch);
+        float[] a = session.Read(plan.TrainOutputs["a"]), b = session.Read(plan.TrainOutputs["b"]);
+        int both = a.Zip(b, (x, y) => x == 0f && y == 0f).Count(fallen => fallen);
+        Assert.AreEqual(250, both, 5 * Math.Sqrt(1000 * 0.25 * 0.75)); // a quarter, if they know nothing of each other
+    }
+
+    [TestMethod]
+    public void Has_the_default_of_PyTorch() => Defaults.AssertEqual(nameof(Network.Dropout), ("p", 0.5f));
+
+    [TestMethod]
     public void Inference_passes_its_input_on()
     {
         using var session = new TrainingSession(Plan(Precision.Single, 0.5f, 1), new CpuBackend(Precision.Single));

@@ -4,7 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.MixedPrecision;
 
 // Channels lie together: a vector is 16 of them, and a part's rows (256 x 64 halves are 32 KB) stay in L1 from one block of
-// channels to the next. The last vector of a row may read into the next row, and is cut when it is stored.
+// channels to the next. Where channels are no multiple of 16, the last vector of a row reads, and writes, into the next row:
+// so the last block goes first and rows go upwards, and what it spoils is written after it. Sums run in several chains, to
+// hide the latency of an addition, and are joined in one order.
 
 internal sealed unsafe partial class BatchNormStatistics
 {
@@ -34,17 +36,37 @@ internal sealed unsafe partial class BatchNormStatistics
                 T* at = from + start * channels;
                 for (int c = 0; c < channels; c += CpuVector.Width)
                 {
-                    var sum = Vector512<float>.Zero;
+                    Vector512<float> s0 = Vector512<float>.Zero, s1 = s0, s2 = s0, s3 = s0;
                     T* row = at + c;
-                    for (int r = 0; r < rows; r++, row += channels) sum += TStorage.Load16(row);
-                    var average = sum / rows;
-                    var squares = Vector512<float>.Zero;
-                    row = at + c;
-                    for (int r = 0; r < rows; r++, row += channels)
+                    int r = 0;
+                    for (; r <= rows - 4; r += 4, row += 4 * channels)
                     {
-                        var deviation = TStorage.Load16(row) - average;
-                        squares += deviation * deviation;
+                        s0 += TStorage.Load16(row);
+                        s1 += TStorage.Load16(row + channels);
+                        s2 += TStorage.Load16(row + 2 * channels);
+                        s3 += TStorage.Load16(row + 3 * channels);
                     }
+                    for (; r < rows; r++, row += channels) s0 += TStorage.Load16(row);
+                    var average = (s0 + s1 + (s2 + s3)) / rows;
+                    s0 = s1 = s2 = s3 = Vector512<float>.Zero;
+                    row = at + c;
+                    for (r = 0; r <= rows - 4; r += 4, row += 4 * channels)
+                    {
+                        var d0 = TStorage.Load16(row) - average;
+                        var d1 = TStorage.Load16(row + channels) - average;
+                        var d2 = TStorage.Load16(row + 2 * channels) - average;
+                        var d3 = TStorage.Load16(row + 3 * channels) - average;
+                        s0 += d0 * d0;
+                        s1 += d1 * d1;
+                        s2 += d2 * d2;
+                        s3 += d3 * d3;
+                    }
+                    for (; r < rows; r++, row += channels)
+                    {
+                        var d0 = TStorage.Load16(row) - average;
+                        s0 += d0 * d0;
+                    }
+                    var squares = s0 + s1 + (s2 + s3);
                     int width = Math.Min(CpuVector.Width, channels - c);
                     CpuVector.Store<float, CpuSingleStorage>(average, partial + part * 2 * channels + c, width);
                     CpuVector.Store<float, CpuSingleStorage>(squares, partial + (part * 2 + 1) * channels + c, width);
@@ -100,29 +122,31 @@ internal sealed unsafe partial class BatchNormForward
     {
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y), weights = cpu.Pointer<T>(weight), biases = cpu.Pointer<T>(bias);
         float* means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse);
-        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x);
+        int* count = cpu.Pointer<int>(counters);
+        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x), perExample = ChannelParts.RowsOfExample(x);
         return cpu.For(ChannelParts.Count(x), grain: 1, Parts);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Parts(long first, long end)
         {
+            int valid = count[StepControl.Rows] * perExample;
             for (long part = first; part < end; part++)
             {
-                long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart);
-                for (int c = 0; c < channels; c += CpuVector.Width)
+                long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
+                for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
                 {
                     int width = Math.Min(CpuVector.Width, channels - c);
                     var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
                     var scale = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width) * CpuVector.Load<T, TStorage>(weights + c, width);
                     var shift = CpuVector.Load<T, TStorage>(biases + c, width);
                     T* row = from + start * channels + c, target = to + start * channels + c;
-                    for (long r = start; r < stop; r++, row += channels, target += channels)
-                    {
-                        var value = (TStorage.Load16(row) - average) * scale + shift;
-                        if (width == CpuVector.Width) TStorage.Store16(value, target);
-                        else CpuVector.Store<T, TStorage>(value, target, width);
-                    }
+                    long r = start;
+                    for (long whole = ChannelParts.WholeStores(start, stop, stopValid, channels, c); r < whole; r++, row += channels, target += channels)
+                        TStorage.Store16((TStorage.Load16(row) - average) * scale + shift, target);
+                    for (; r < stopValid; r++, row += channels, target += channels)
+                        CpuVector.Store<T, TStorage>((TStorage.Load16(row) - average) * scale + shift, target, width);
                 }
+                new Span<T>(to + stopValid * channels, (int)((stop - stopValid) * channels)).Clear();
             }
         }
     }
@@ -157,14 +181,24 @@ internal sealed unsafe partial class BatchNormSums
                     int width = Math.Min(CpuVector.Width, channels - c);
                     var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
                     var inverse = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width);
-                    Vector512<float> sum = Vector512<float>.Zero, product = Vector512<float>.Zero;
+                    Vector512<float> s0 = Vector512<float>.Zero, s1 = s0, p0 = s0, p1 = s0;
                     T* row = from + start * channels + c, g = gradient + start * channels + c;
-                    for (int r = 0; r < rows; r++, row += channels, g += channels)
+                    int r = 0;
+                    for (; r <= rows - 2; r += 2, row += 2 * channels, g += 2 * channels)
                     {
-                        var d = TStorage.Load16(g);
-                        sum += d;
-                        product += d * (TStorage.Load16(row) - average);
+                        Vector512<float> d0 = TStorage.Load16(g), d1 = TStorage.Load16(g + channels);
+                        s0 += d0;
+                        s1 += d1;
+                        p0 += d0 * (TStorage.Load16(row) - average);
+                        p1 += d1 * (TStorage.Load16(row + channels) - average);
                     }
+                    if (r < rows)
+                    {
+                        var d0 = TStorage.Load16(g);
+                        s0 += d0;
+                        p0 += d0 * (TStorage.Load16(row) - average);
+                    }
+                    Vector512<float> sum = s0 + s1, product = p0 + p1;
                     CpuVector.Store<float, CpuSingleStorage>(sum, partial + part * 2 * channels + c, width);
                     CpuVector.Store<float, CpuSingleStorage>(product * inverse, partial + (part * 2 + 1) * channels + c, width);
                 }
@@ -200,7 +234,7 @@ internal sealed unsafe partial class BatchNormBackward
             for (long part = first; part < end; part++)
             {
                 long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
-                for (int c = 0; c < channels; c += CpuVector.Width)
+                for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
                 {
                     int width = Math.Min(CpuVector.Width, channels - c);
                     var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
@@ -209,12 +243,11 @@ internal sealed unsafe partial class BatchNormBackward
                     var offset = CpuVector.Load<float, CpuSingleStorage>(totals + c, width) / valid;
                     var slope = CpuVector.Load<float, CpuSingleStorage>(totals + channels + c, width) / valid * inverse;
                     T* row = from + start * channels + c, g = gradient + start * channels + c, target = to + start * channels + c;
-                    for (long r = start; r < stopValid; r++, row += channels, g += channels, target += channels)
-                    {
-                        var value = (TStorage.Load16(g) - offset - (TStorage.Load16(row) - average) * slope) * scale;
-                        if (width == CpuVector.Width) TStorage.Store16(value, target);
-                        else CpuVector.Store<T, TStorage>(value, target, width);
-                    }
+                    long r = start;
+                    for (long whole = ChannelParts.WholeStores(start, stop, stopValid, channels, c); r < whole; r++, row += channels, g += channels, target += channels)
+                        TStorage.Store16((TStorage.Load16(g) - offset - (TStorage.Load16(row) - average) * slope) * scale, target);
+                    for (; r < stopValid; r++, row += channels, g += channels, target += channels)
+                        CpuVector.Store<T, TStorage>((TStorage.Load16(g) - offset - (TStorage.Load16(row) - average) * slope) * scale, target, width);
                 }
                 new Span<T>(to + stopValid * channels, (int)((stop - stopValid) * channels)).Clear();
             }

@@ -83,15 +83,18 @@ internal sealed partial class BatchNormRunning
 internal sealed partial class BatchNormForward
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(y.Length, Run<T, TStorage>, new Arguments<T>(
-        gpu.View<T>(x), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<T>(weight), gpu.View<T>(bias), gpu.View<T>(y), x.Dimensions[^1]));
+        gpu.View<T>(x), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<T>(weight), gpu.View<T>(bias), gpu.View<T>(y),
+        gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x)));
 
     internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y, int Channels) where T : unmanaged;
+        ArrayView<T> X, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y,
+        ArrayView<int> Counters, int Channels, int PerExample) where T : unmanaged;
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int c = i - i / a.Channels * a.Channels;
-        a.Y[i] = TStorage.Store((TStorage.Load(a.X[i]) - a.Mean[c]) * (a.Inverse[c] * TStorage.Load(a.Weight[c])) + TStorage.Load(a.Bias[c]));
+        int row = i / a.Channels, c = i - row * a.Channels;
+        float value = (TStorage.Load(a.X[i]) - a.Mean[c]) * (a.Inverse[c] * TStorage.Load(a.Weight[c])) + TStorage.Load(a.Bias[c]);
+        a.Y[i] = TStorage.Store(row < a.Counters[StepControl.Rows] * a.PerExample ? value : 0f);
     }
 }
 

@@ -7,7 +7,10 @@ public sealed partial class Network
     /// brought to mean 0 and variance 1 over the batch (and the pixels), then scaled by a weight that starts at 1 and moved by
     /// a bias that starts at 0: y = (x - mean) / sqrt(variance + eps) * weight + bias (Ioffe and Szegedy, 2015). Training takes
     /// the batch's statistics, in FP32, the variance divided by n, and keeps running ones, the variance divided by n - 1;
-    /// inference takes those. Rows of padding count nowhere. A batch whose statistics are not finite leaves the running ones alone.
+    /// inference takes those. They move once for each training pass, also where the update is skipped afterwards, as in
+    /// PyTorch; but what is not finite never enters them: where a channel overflowed, its running statistics stay as they were.
+    /// A batch of one vector has variance 0 and becomes the bias (PyTorch refuses it), and moves the running variance towards 0.
+    /// Rows that only fill up the last batch count nowhere.
     /// </summary>
     /// <param name="eps">Added to the variance; 1e-5 by default, above 0.</param>
     /// <param name="momentum">The share of the batch in the running statistics; 0.1 by default, from 0 to 1.</param>
@@ -61,7 +64,7 @@ internal sealed class BatchNorm(float eps, float momentum) : Op
         }
         pass.Save(mean);
         pass.Save(inverse);
-        pass.Run(new BatchNormForward(x, mean, inverse, pass.Weight(Weight), pass.Weight(Bias), y));
+        pass.Run(new BatchNormForward(x, mean, inverse, pass.Weight(Weight), pass.Weight(Bias), y, pass.Counters));
         return y;
     }
 
@@ -105,6 +108,10 @@ internal static class ChannelParts
 
     /// <summary>Rows of one example: the pixels of an image, 1 for a vector.</summary>
     public static int RowsOfExample(Tensor x) => Rows(x) / x.Dimensions[0];
+
+    /// <summary>The end of those rows from start to stopValid in which 16 channels from <paramref name="channel"/> on end before row stop begins.</summary>
+    public static long WholeStores(long start, long stop, long stopValid, int channels, int channel) =>
+        Math.Clamp((stop * channels - channel - CpuVector.Width + channels) / channels, start, stopValid);
 }
 
 /// <summary>
@@ -128,11 +135,14 @@ internal sealed partial class BatchNormRunning(Tensor runningMean, Tensor runnin
     public override IReadOnlyList<Tensor> Writes { get; } = [mean, inverse];
 }
 
-/// <summary>y = (x - mean) (inverse weight) + bias, channel by channel.</summary>
-internal sealed partial class BatchNormForward(Tensor x, Tensor mean, Tensor inverse, Tensor weight, Tensor bias, Tensor y) : Kernel
+/// <summary>
+/// y = (x - mean) (inverse weight) + bias, channel by channel, for the valid rows. 0 for padding: far from the mean it could
+/// overflow, and infinity times its gradient of 0 is NaN in the next layer's weights.
+/// </summary>
+internal sealed partial class BatchNormForward(Tensor x, Tensor mean, Tensor inverse, Tensor weight, Tensor bias, Tensor y, Tensor counters) : Kernel
 {
     public override string Name => "BatchNorm.Forward";
-    public override IReadOnlyList<Tensor> Reads { get; } = [x, mean, inverse, weight, bias];
+    public override IReadOnlyList<Tensor> Reads { get; } = [x, mean, inverse, weight, bias, counters];
     public override IReadOnlyList<Tensor> Writes { get; } = [y];
 }
 

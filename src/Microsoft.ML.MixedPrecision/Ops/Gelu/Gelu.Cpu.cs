@@ -19,10 +19,18 @@ internal readonly partial struct GeluFunction
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Distribution(Vector512<float> x, out Vector512<float> exponential)
     {
-        var z = Vector512.Abs(x) * RootHalf;
-        var t = Vector512<float>.One / (Vector512<float>.One + z * P);
-        exponential = Vector512.Exp(-z * z);
-        var tail = ((((t * A5 + Vector512.Create(A4)) * t + Vector512.Create(A3)) * t + Vector512.Create(A2)) * t + Vector512.Create(A1)) * t * exponential * 0.5f;
+        exponential = Vector512.Exp(x * x * -0.5f);
+        var t = Vector512<float>.One / (Vector512<float>.One + Vector512.Abs(x) * HalfRootHalf);
+        var sum = Vector512.Create(Q8);
+        sum = sum * t + Vector512.Create(Q7);
+        sum = sum * t + Vector512.Create(Q6);
+        sum = sum * t + Vector512.Create(Q5);
+        sum = sum * t + Vector512.Create(Q4);
+        sum = sum * t + Vector512.Create(Q3);
+        sum = sum * t + Vector512.Create(Q2);
+        sum = sum * t + Vector512.Create(Q1);
+        sum = sum * t + Vector512.Create(Q0);
+        var tail = sum * t * exponential * 0.5f;
         return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), tail, Vector512<float>.One - tail);
     }
 }

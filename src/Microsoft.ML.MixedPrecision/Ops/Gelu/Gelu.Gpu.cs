@@ -4,22 +4,19 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal readonly partial struct GeluFunction
 {
-    public static float Forward(float x, float parameter)
-    {
-        float z = XMath.Abs(x) * RootHalf;
-        return x * Distribution(x, z, XMath.Exp(-z * z));
-    }
+    public static float Forward(float x, float parameter) => x * Distribution(x, XMath.Exp(x * x * -0.5f));
 
     public static float Backward(float x, float dy, float parameter)
     {
-        float z = XMath.Abs(x) * RootHalf, exponential = XMath.Exp(-z * z);
-        return dy * (Distribution(x, z, exponential) + x * exponential * InverseRootTwoPi);
+        float exponential = XMath.Exp(x * x * -0.5f);
+        return dy * (Distribution(x, exponential) + x * exponential * InverseRootTwoPi);
     }
 
-    private static float Distribution(float x, float z, float exponential)
+    private static float Distribution(float x, float exponential)
     {
-        float t = 1f / (1f + z * P);
-        float tail = ((((t * A5 + A4) * t + A3) * t + A2) * t + A1) * t * exponential * 0.5f;
+        float t = 1f / (1f + XMath.Abs(x) * HalfRootHalf);
+        float sum = (((((((Q8 * t + Q7) * t + Q6) * t + Q5) * t + Q4) * t + Q3) * t + Q2) * t + Q1) * t + Q0;
+        float tail = sum * t * exponential * 0.5f;
         return x < 0f ? tail : 1f - tail;
     }
 }

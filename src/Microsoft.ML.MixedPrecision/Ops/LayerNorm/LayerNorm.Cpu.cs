@@ -3,6 +3,8 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
+// A row is whole vectors and a last one, which reads, and writes, into the next row; that is written after it.
+
 internal sealed unsafe partial class LayerNormForward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
@@ -10,38 +12,36 @@ internal sealed unsafe partial class LayerNormForward
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y), weights = cpu.Pointer<T>(weight), biases = cpu.Pointer<T>(bias);
         int size = Size, batch = x.Dimensions[0];
         float* means = cpu.Pointer<float>(statistics), inverses = means + batch;
-        return cpu.For(batch, grain: 1, Rows);
+        return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
+            int length = size, whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
+            T* w = weights, b = biases, last = to + end * length;
+            var lanes = CpuVector.First(rest);
             for (long n = first; n < end; n++)
             {
-                T* row = from + n * size, target = to + n * size;
-                var total = Vector512<float>.Zero;
-                for (int i = 0; i < size; i += CpuVector.Width) total += At(row, i);
-                float mean = Vector512.Sum(total) / size;
-                var (center, squares) = (Vector512.Create(mean), Vector512<float>.Zero);
-                for (int i = 0; i < size; i += CpuVector.Width)
+                T* row = from + n * length, target = to + n * length;
+                var sum = TStorage.Load16(row + whole) & lanes;
+                for (int i = 0; i < whole; i += CpuVector.Width) sum += TStorage.Load16(row + i);
+                float mean = Vector512.Sum(sum) / length;
+                var center = Vector512.Create(mean);
+                var deviation = (TStorage.Load16(row + whole) - center) & lanes;
+                var squares = deviation * deviation;
+                for (int i = 0; i < whole; i += CpuVector.Width)
                 {
-                    int width = Math.Min(CpuVector.Width, size - i);
-                    var deviation = At(row, i) - center;
-                    if (width < CpuVector.Width) deviation = CpuVector.Load<float, CpuSingleStorage>((float*)&deviation, width);
+                    deviation = TStorage.Load16(row + i) - center;
                     squares += deviation * deviation;
                 }
-                float inverse = 1f / MathF.Sqrt(Vector512.Sum(squares) / size + eps);
+                float inverse = 1f / MathF.Sqrt(Vector512.Sum(squares) / length + eps);
                 (means[n], inverses[n]) = (mean, inverse);
-                for (int i = 0; i < size; i += CpuVector.Width)
-                {
-                    int width = Math.Min(CpuVector.Width, size - i);
-                    var value = (At(row, i) - center) * inverse * At(weights, i) + At(biases, i);
-                    CpuVector.Store<T, TStorage>(value, target + i, width);
-                }
+                for (int i = 0; i < whole; i += CpuVector.Width)
+                    TStorage.Store16((TStorage.Load16(row + i) - center) * inverse * TStorage.Load16(w + i) + TStorage.Load16(b + i), target + i);
+                if (rest > 0)
+                    CpuVector.StoreOver<T, TStorage>((TStorage.Load16(row + whole) - center) * inverse * TStorage.Load16(w + whole) + TStorage.Load16(b + whole), target + whole, rest, last);
             }
         }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        Vector512<float> At(T* values, int i) => i + CpuVector.Width <= size ? TStorage.Load16(values + i) : CpuVector.Load<T, TStorage>(values + i, size - i);
     }
 }
 
@@ -52,36 +52,35 @@ internal sealed unsafe partial class LayerNormBackward
         T* from = cpu.Pointer<T>(x), gradient = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx), weights = cpu.Pointer<T>(weight);
         int size = Size, batch = x.Dimensions[0];
         float* means = cpu.Pointer<float>(statistics), inverses = means + batch;
-        return cpu.For(batch, grain: 1, Rows);
+        return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
+            int length = size, whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
+            T* w = weights, last = to + end * length;
+            var lanes = CpuVector.First(rest);
             for (long n = first; n < end; n++)
             {
-                T* row = from + n * size, g = gradient + n * size, target = to + n * size;
+                T* row = from + n * length, g = gradient + n * length, target = to + n * length;
                 var center = Vector512.Create(means[n]);
                 float inverse = inverses[n];
-                Vector512<float> sum = Vector512<float>.Zero, product = Vector512<float>.Zero;
-                for (int i = 0; i < size; i += CpuVector.Width)
+                var sum = TStorage.Load16(g + whole) * TStorage.Load16(w + whole) & lanes;
+                var product = sum * ((TStorage.Load16(row + whole) - center) * inverse & lanes);
+                for (int i = 0; i < whole; i += CpuVector.Width)
                 {
-                    // Beyond the end g and weight are 0, so that what xhat is there does not count.
-                    var scaled = At(g, i) * At(weights, i);
+                    var scaled = TStorage.Load16(g + i) * TStorage.Load16(w + i);
                     sum += scaled;
-                    product += scaled * ((At(row, i) - center) * inverse);
+                    product += scaled * ((TStorage.Load16(row + i) - center) * inverse);
                 }
-                var offset = Vector512.Create(Vector512.Sum(sum) / size);
-                var slope = Vector512.Create(Vector512.Sum(product) / size);
-                for (int i = 0; i < size; i += CpuVector.Width)
-                {
-                    var xhat = (At(row, i) - center) * inverse;
-                    CpuVector.Store<T, TStorage>((At(g, i) * At(weights, i) - offset - xhat * slope) * inverse, target + i, Math.Min(CpuVector.Width, size - i));
-                }
+                var offset = Vector512.Create(Vector512.Sum(sum) / length);
+                var slope = Vector512.Create(Vector512.Sum(product) / length * inverse);
+                for (int i = 0; i < whole; i += CpuVector.Width)
+                    TStorage.Store16((TStorage.Load16(g + i) * TStorage.Load16(w + i) - offset - (TStorage.Load16(row + i) - center) * slope) * inverse, target + i);
+                if (rest > 0)
+                    CpuVector.StoreOver<T, TStorage>((TStorage.Load16(g + whole) * TStorage.Load16(w + whole) - offset - (TStorage.Load16(row + whole) - center) * slope) * inverse, target + whole, rest, last);
             }
         }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        Vector512<float> At(T* values, int i) => i + CpuVector.Width <= size ? TStorage.Load16(values + i) : CpuVector.Load<T, TStorage>(values + i, size - i);
     }
 }
 
@@ -97,16 +96,19 @@ internal sealed unsafe partial class LayerNormWeightGradient
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Columns(long first, long end)
         {
+            int length = size, rows = batch;
+            float* mean = means, inverse = inverses;
             for (long i = first; i < end; i += CpuVector.Width)
             {
                 int width = (int)Math.Min(CpuVector.Width, end - i);
                 Vector512<float> sum = Vector512<float>.Zero, product = Vector512<float>.Zero;
-                for (int n = 0; n < batch; n++)
+                T* row = from + i, dyRow = gradient + i;
+                for (int n = 0; n < rows; n++, row += length, dyRow += length)
                 {
                     // May read into the next row; what lies beyond the columns is not stored.
-                    var g = TStorage.Load16(gradient + (long)n * size + i);
+                    var g = TStorage.Load16(dyRow);
                     sum += g;
-                    product += g * ((TStorage.Load16(from + (long)n * size + i) - Vector512.Create(means[n])) * inverses[n]);
+                    product += g * ((TStorage.Load16(row) - Vector512.Create(mean[n])) * inverse[n]);
                 }
                 CpuVector.Store<T, TStorage>(sum, dBias + i, width);
                 CpuVector.Store<T, TStorage>(product, dWeight + i, width);

@@ -1,4 +1,9 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.MixedPrecision;
+
+// The last vector of a row reads, and writes, into the next row, which is written after it.
 
 internal sealed unsafe partial class SoftmaxForward
 {
@@ -6,17 +11,29 @@ internal sealed unsafe partial class SoftmaxForward
     {
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y);
         int width = x.Dimensions[^1];
-        return cpu.For(x.Length / width, grain: Math.Max(1, 1024 / width), (first, end) =>
+        return cpu.For(x.Length / width, grain: Math.Max(1, 1024 / width), Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
         {
+            int whole = width / CpuVector.Width * CpuVector.Width, rest = width - whole;
+            var lanes = CpuVector.First(rest);
+            T* last = to + end * width;
             for (long r = first; r < end; r++)
             {
                 T* row = from + r * width, target = to + r * width;
-                float max = float.NegativeInfinity, sum = 0f;
-                for (int c = 0; c < width; c++) max = MathF.Max(max, TStorage.Load(row[c]));
-                for (int c = 0; c < width; c++) sum += MathF.Exp(TStorage.Load(row[c]) - max);
-                for (int c = 0; c < width; c++) target[c] = TStorage.Store(MathF.Exp(TStorage.Load(row[c]) - max) / sum);
+                var tail = Vector512.ConditionalSelect(lanes, TStorage.Load16(row + whole), Vector512.Create(float.NegativeInfinity));
+                var max = tail;
+                for (int c = 0; c < whole; c += CpuVector.Width) max = Vector512.Max(max, TStorage.Load16(row + c));
+                var largest = Vector512.Create(CpuVector.Max(max));
+                tail = Vector512.Exp(tail - largest) & lanes;
+                var sum = tail;
+                for (int c = 0; c < whole; c += CpuVector.Width) sum += Vector512.Exp(TStorage.Load16(row + c) - largest);
+                var total = Vector512.Create(Vector512.Sum(sum));
+                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(Vector512.Exp(TStorage.Load16(row + c) - largest) / total, target + c);
+                if (rest > 0) CpuVector.StoreOver<T, TStorage>(tail / total, target + whole, rest, last);
             }
-        });
+        }
     }
 }
 
@@ -26,14 +43,24 @@ internal sealed unsafe partial class SoftmaxBackward
     {
         T* value = cpu.Pointer<T>(y), gradient = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
         int width = y.Dimensions[^1];
-        return cpu.For(y.Length / width, grain: Math.Max(1, 1024 / width), (first, end) =>
+        return cpu.For(y.Length / width, grain: Math.Max(1, 1024 / width), Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
         {
-            for (long r = first * width; r < end * width; r += width)
+            int whole = width / CpuVector.Width * CpuVector.Width, rest = width - whole;
+            var lanes = CpuVector.First(rest);
+            T* last = to + end * width;
+            for (long r = first; r < end; r++)
             {
-                float sum = 0f;
-                for (int c = 0; c < width; c++) sum += TStorage.Load(gradient[r + c]) * TStorage.Load(value[r + c]);
-                for (int c = 0; c < width; c++) to[r + c] = TStorage.Store(TStorage.Load(value[r + c]) * (TStorage.Load(gradient[r + c]) - sum));
+                T* row = value + r * width, g = gradient + r * width, target = to + r * width;
+                Vector512<float> tail = TStorage.Load16(row + whole) & lanes, tailGradient = TStorage.Load16(g + whole) & lanes;
+                var sum = tail * tailGradient;
+                for (int c = 0; c < whole; c += CpuVector.Width) sum += TStorage.Load16(row + c) * TStorage.Load16(g + c);
+                var total = Vector512.Create(Vector512.Sum(sum));
+                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(TStorage.Load16(row + c) * (TStorage.Load16(g + c) - total), target + c);
+                if (rest > 0) CpuVector.StoreOver<T, TStorage>(tail * (tailGradient - total), target + whole, rest, last);
             }
-        });
+        }
     }
 }

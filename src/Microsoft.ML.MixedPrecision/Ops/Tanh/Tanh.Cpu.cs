@@ -6,8 +6,16 @@ namespace Microsoft.ML.MixedPrecision;
 internal readonly partial struct TanhFunction
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Forward(Vector512<float> x, float parameter) =>
-        Vector512<float>.One - Vector512.Create(2f) / (Vector512.Exp(x + x) + Vector512<float>.One);
+    public static Vector512<float> Forward(Vector512<float> x, float parameter)
+    {
+        var square = x * x;
+        var sum = square * P4 + Vector512.Create(P3);
+        sum = sum * square + Vector512.Create(P2);
+        sum = sum * square + Vector512.Create(P1);
+        sum = sum * square + Vector512.Create(P0);
+        var large = Vector512<float>.One - Vector512.Create(2f) / (Vector512.Exp(x + x) + Vector512<float>.One);
+        return Vector512.ConditionalSelect(Vector512.LessThan(Vector512.Abs(x), Vector512.Create(Small)), x + x * (square * sum), large);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Backward(Vector512<float> y, Vector512<float> dy, float parameter) => dy * (Vector512<float>.One - y * y);
