@@ -70,7 +70,7 @@ public sealed class MatrixProductTests
                     output, group * g.GroupFilters, g.Filters));
             }
             var expected = new double[output.Length];
-            foreach (var t in Terms(g)) expected[t.Output] += (double)image[t.Image] * weights[t.Weight];
+            foreach (var t in Convolution.Terms(g)) expected[t.Output] += (double)image[t.Image] * weights[t.Weight];
             run.Check(expected, output, g.Patch, g.ToString());
         }
     }
@@ -91,7 +91,7 @@ public sealed class MatrixProductTests
                     output, group * g.GroupWeights, g.GroupFilters));
             }
             var expected = new double[output.Length];
-            foreach (var t in Terms(g)) expected[t.Weight] += (double)image[t.Image] * gradient[t.Output];
+            foreach (var t in Convolution.Terms(g)) expected[t.Weight] += (double)image[t.Image] * gradient[t.Output];
             run.Check(expected, output, g.OutPixels, g.ToString());
         }
     }
@@ -111,7 +111,7 @@ public sealed class MatrixProductTests
                     new ReversedTapsOperand(weightTensor, g, group), output, group * g.GroupChannels, g.Channels));
             }
             var expected = new double[output.Length];
-            foreach (var t in Terms(g)) expected[t.Image] += (double)gradient[t.Output] * weights[t.Weight];
+            foreach (var t in Convolution.Terms(g)) expected[t.Image] += (double)gradient[t.Output] * weights[t.Weight];
             run.Check(expected, output, g.KernelHeight * g.KernelWidth * g.GroupFilters, g.ToString());
         }
     }
@@ -127,29 +127,6 @@ public sealed class MatrixProductTests
         foreach (var target in (ReadOnlySpan<Tensor>)[c, d])
             run.Execute(new MatrixProduct("Test", new DenseOperand(a, 40, 50, 0, 50, false), new DenseOperand(b, 50, 40, 0, 40, false), target, 0, 40));
         CollectionAssert.AreEqual(run.Read(c), run.Read(d));
-    }
-
-    /// <summary>Every product that a convolution sums: y[Output] += x[Image] * w[Weight].</summary>
-    private static IEnumerable<(int Image, int Weight, int Output)> Terms(Conv2dGeometry g)
-    {
-        var w = g.Window;
-        for (int n = 0; n < g.Batch; n++)
-            for (int oy = 0; oy < g.OutHeight; oy++)
-                for (int ox = 0; ox < g.OutWidth; ox++)
-                    for (int f = 0; f < g.Filters; f++)
-                        for (int kh = 0; kh < g.KernelHeight; kh++)
-                            for (int kw = 0; kw < g.KernelWidth; kw++)
-                                for (int c = 0; c < g.GroupChannels; c++)
-                                {
-                                    int y = oy * w.Stride.Height - w.Padding.Height + kh * w.Dilation.Height;
-                                    int x = ox * w.Stride.Width - w.Padding.Width + kw * w.Dilation.Width;
-                                    if (y < 0 || y >= g.Height || x < 0 || x >= g.Width) continue;
-                                    int group = f / g.GroupFilters;
-                                    yield return (
-                                        ((n * g.Height + y) * g.Width + x) * g.Channels + group * g.GroupChannels + c,
-                                        (((group * g.KernelHeight + kh) * g.KernelWidth + kw) * g.GroupChannels + c) * g.GroupFilters + f % g.GroupFilters,
-                                        ((n * g.OutHeight + oy) * g.OutWidth + ox) * g.Filters + f);
-                                }
     }
 
     /// <summary>A backend with one arena, and tensors one after the other in it.</summary>

@@ -8,17 +8,15 @@ internal sealed unsafe partial class CpuBackend
     /// </summary>
     public Action Gemm<T, TStorage>(MatrixProduct product)
         where T : unmanaged
-        where TStorage : struct, ICpuStorage<T> => product.A switch
+        where TStorage : struct, ICpuStorage<T> => product switch
         {
-            DenseOperand { Transposed: false } a => WithA<T, TStorage, RowMajor<T, TStorage>>(product, Dense<T, TStorage>(a)),
-            DenseOperand a => WithA<T, TStorage, Transpose<RowMajor<T, TStorage>>>(product, new(Dense<T, TStorage>(a))),
-            PatchesOperand a when ReadsByTap(a.Geometry) && a.Transposed => WithA<T, TStorage, Transpose<OneChannelPatches<T, TStorage>>>(product, new(new(Pointer<T>(a.Source), a.Geometry))),
-            PatchesOperand a when ReadsByTap(a.Geometry) => WithA<T, TStorage, OneChannelPatches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry)),
-            PatchesOperand { Transposed: true } a => WithA<T, TStorage, Transpose<Patches<T, TStorage>>>(product, new(new(Pointer<T>(a.Source), a.Geometry, a.Group))),
-            PatchesOperand a => WithA<T, TStorage, Patches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry, a.Group)),
-            GradientPatchesOperand a when a.Geometry.Window.Stride == 1 => WithA<T, TStorage, Patches<T, TStorage>>(product, new(Pointer<T>(a.Source), Backward(a.Geometry), a.Group)),
-            GradientPatchesOperand a => WithA<T, TStorage, GradientPatches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry, a.Group)),
-            var a => throw new NotSupportedException($"'{product.Name}': {a.GetType().Name} cannot be the left operand."),
+            { A: DenseOperand { Transposed: false } a } => WithA<T, TStorage, RowMajor<T, TStorage>>(product, Dense<T, TStorage>(a)),
+            { A: DenseOperand a } => WithA<T, TStorage, Transpose<RowMajor<T, TStorage>>>(product, new(Dense<T, TStorage>(a))),
+            { A: PatchesOperand { Transposed: false } a } when ReadsByTap(a.Geometry) => WithA<T, TStorage, OneChannelPatches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry)),
+            { A: PatchesOperand { Transposed: false } a } => WithA<T, TStorage, Patches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry, a.Group)),
+            { A: PatchesOperand a, B: DenseOperand { Transposed: false } b, Bias: null } => WeightGradient<T, TStorage>(product, a, b),
+            { A: GradientPatchesOperand a, B: ReversedTapsOperand b, Bias: null } => InputGradient<T, TStorage>(product, a, b),
+            _ => throw NotBound(product),
         };
 
     private Action WithA<T, TStorage, TA>(MatrixProduct product, TA a)
@@ -28,8 +26,7 @@ internal sealed unsafe partial class CpuBackend
         {
             DenseOperand { Transposed: false } b => WithB<T, TStorage, TA, RowMajor<T, TStorage>>(product, a, Dense<T, TStorage>(b)),
             DenseOperand b => WithB<T, TStorage, TA, Transpose<RowMajor<T, TStorage>>>(product, a, new(Dense<T, TStorage>(b))),
-            ReversedTapsOperand b => WithB<T, TStorage, TA, ReversedTaps<T, TStorage>>(product, a, new(Pointer<T>(b.Source), b.Geometry, b.Group)),
-            var b => throw new NotSupportedException($"'{product.Name}': {b.GetType().Name} cannot be the right operand."),
+            _ => throw NotBound(product),
         };
 
     private Action WithB<T, TStorage, TA, TB>(MatrixProduct product, TA a, TB b)
@@ -38,12 +35,77 @@ internal sealed unsafe partial class CpuBackend
         where TA : unmanaged, IReader
         where TB : unmanaged, IReader
     {
-        int m = product.M, n = product.N, k = product.K, threads = Threads;
-        var sink = new ToStorage<T, TStorage>(Pointer<T>(product.C) + product.Start, product.Pitch);
-        if (product.Bias is null) return () => MixedPrecision.Gemm.Run(m, n, k, a, b, new Plain(), sink, threads);
-        var bias = new Bias<T, TStorage>(Pointer<T>(product.Bias));
-        return () => MixedPrecision.Gemm.Run(m, n, k, a, b, bias, sink, threads);
+        var sink = new ToRows<T, TStorage>(Target<T>(product), product.Pitch);
+        return product.Bias is { } bias
+            ? Run(product.M, product.N, product.K, a, b, new Bias<T, TStorage>(Pointer<T>(bias)), sink)
+            : Run(product.M, product.N, product.K, a, b, new Plain(), sink);
     }
+
+    /// <summary>
+    /// x^T dy, turned around: dy^T times the patches, its result stored by columns. Few filters then fill rows of tiles instead
+    /// of columns, and the patches are packed in long runs. One channel has few taps instead: it is not turned.
+    /// </summary>
+    private Action WeightGradient<T, TStorage>(MatrixProduct product, PatchesOperand a, DenseOperand b)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        if (ReadsByTap(a.Geometry))
+            return WithA<T, TStorage, Transpose<OneChannelPatches<T, TStorage>>>(product, new(new(Pointer<T>(a.Source), a.Geometry)));
+        return Run(product.N, product.M, product.K,
+            new Transpose<RowMajor<T, TStorage>>(Dense<T, TStorage>(b)), new Patches<T, TStorage>(Pointer<T>(a.Source), a.Geometry, a.Group),
+            new Plain(), new ToColumns<T, TStorage>(Target<T>(product), product.Pitch));
+    }
+
+    /// <summary>The convolution of the output gradient that gives the input gradient: one for each class of input pixels.</summary>
+    private Action InputGradient<T, TStorage>(MatrixProduct product, GradientPatchesOperand a, ReversedTapsOperand b)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        var g = a.Geometry;
+        var (kernel, stride, padding, dilation) = g.Window;
+        InputClass[] rows = [.. InputClass.Of(g.Height, kernel.Height, stride.Height, padding.Height, dilation.Height)];
+        InputClass[] columns = [.. InputClass.Of(g.Width, kernel.Width, stride.Width, padding.Width, dilation.Width)];
+        var steps = new List<Action>();
+        if (rows.Concat(columns).Any(c => c.Taps == 0)) steps.Add(Clear<T>(product));
+        foreach (var y in rows.Where(c => c.Taps > 0))
+        {
+            foreach (var x in columns.Where(c => c.Taps > 0))
+            {
+                var window = new Window2d(new(y.Taps, x.Taps), 1, new(-y.Offset, -x.Offset), new(y.Dilation, x.Dilation));
+                var convolution = new Conv2dGeometry(g.Batch, g.OutHeight, g.OutWidth, g.Filters, g.Channels, window, g.Groups);
+                var patches = new Patches<T, TStorage>(Pointer<T>(a.Source), convolution, a.Group, y.Pixels, x.Pixels);
+                var taps = new ReversedTaps<T, TStorage>(Pointer<T>(b.Source), g, b.Group, y, x);
+                int m = g.Batch * y.Pixels * x.Pixels, k = convolution.Patch;
+                steps.Add(stride == 1
+                    ? Run(m, product.N, k, patches, taps, new Plain(), new ToRows<T, TStorage>(Target<T>(product), product.Pitch))
+                    : Run(m, product.N, k, patches, taps, new Plain(), new ToGrid<T, TStorage>(Target<T>(product), product.Pitch, g, y, x)));
+            }
+        }
+        Action[] all = [.. steps];
+        return all.Length == 1 ? all[0] : () => { foreach (var step in all) step(); };
+    }
+
+    private Action Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink)
+        where TA : unmanaged, IReader
+        where TB : unmanaged, IReader
+        where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
+    {
+        int threads = Threads;
+        return () => MixedPrecision.Gemm.Run(m, n, k, a, b, map, sink, threads);
+    }
+
+    private Action Clear<T>(MatrixProduct product) where T : unmanaged
+    {
+        T* c = Target<T>(product);
+        var (columns, pitch) = (product.N, product.Pitch);
+        return For(product.M, ElementGrain / columns + 1, (start, end) =>
+        {
+            for (long row = start; row < end; row++) new Span<T>(c + row * pitch, columns).Clear();
+        });
+    }
+
+    private T* Target<T>(MatrixProduct product) where T : unmanaged => Pointer<T>(product.C) + product.Start;
 
     private RowMajor<T, TStorage> Dense<T, TStorage>(DenseOperand operand)
         where T : unmanaged
@@ -51,11 +113,6 @@ internal sealed unsafe partial class CpuBackend
 
     private static bool ReadsByTap(Conv2dGeometry g) => g.Channels == 1 && g.Window.Stride == 1;
 
-    /// <summary>The convolution of the output gradient that gives the input gradient; stride 1 only.</summary>
-    private static Conv2dGeometry Backward(Conv2dGeometry g)
-    {
-        var (kernel, padding, dilation) = (g.Window.Kernel, g.Window.Padding, g.Window.Dilation);
-        var full = new Size2d(dilation.Height * (kernel.Height - 1) - padding.Height, dilation.Width * (kernel.Width - 1) - padding.Width);
-        return new Conv2dGeometry(g.Batch, g.OutHeight, g.OutWidth, g.Filters, g.Channels, g.Window with { Padding = full }, g.Groups);
-    }
+    private static NotSupportedException NotBound(MatrixProduct product) =>
+        new($"'{product.Name}': no CPU product of {product.A.GetType().Name} and {product.B.GetType().Name}{(product.Bias is null ? "" : " with a bias")}.");
 }

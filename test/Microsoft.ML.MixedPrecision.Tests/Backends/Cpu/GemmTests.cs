@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>What the CPU's product promises beyond being right: one chain of fused multiply-adds for each element, whatever the blocking and the threads.</summary>
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed unsafe class GemmTests
 {
     // Around the register tiles (8x48, 12x32, 6x16), the depth of a block (256), and beyond several blocks.

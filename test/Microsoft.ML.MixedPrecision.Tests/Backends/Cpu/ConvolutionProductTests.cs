@@ -1,0 +1,184 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>The three products of a convolution on the CPU: right for every geometry, one chain of fused multiply-adds for each element, the same bits for any number of threads.</summary>
+[TestClass, TestCategory("VectorWidth")]
+public sealed class ConvolutionProductTests
+{
+    private static readonly Conv2dGeometry[] s_geometries =
+    [
+        new(1, 1, 1, 1, 1, new(1, 1, 0, 1), Groups: 1),
+        new(3, 10, 9, 17, 49, new(3, 1, 1, 1), Groups: 1), // a column more than a tile
+        new(2, 7, 8, 13, 5, new(new(2, 5), 1, new(1, 0), 1), Groups: 1),
+        new(2, 11, 13, 7, 3, new(3, 1, 2, 2), Groups: 1),
+        new(1, 3, 3, 2, 3, new(2, 1, 4, 1), Groups: 1), // windows that see padding alone
+        new(2, 8, 7, 5, 9, new(1, 2, 0, 1), Groups: 1), // pixels that no window sees
+        new(1, 2, 2, 1, 1, new(1, 3, 1, 1), Groups: 1), // none at all that a window sees
+        new(1, 11, 10, 3, 17, new(2, 3, 1, 1), Groups: 1),
+        new(2, 12, 11, 3, 4, new(3, 2, 2, 2), Groups: 1),
+        new(2, 12, 11, 3, 4, new(new(3, 2), new(2, 3), new(2, 0), new(3, 1)), Groups: 1),
+        new(2, 9, 7, 6, 6, new(3, 1, 1, 1), Groups: 6), // depthwise
+        new(2, 6, 6, 4, 8, new(3, 2, 1, 1), Groups: 4),
+        new(2, 5, 6, 34, 18, new(3, 1, 1, 1), Groups: 2),
+        new(2, 12, 12, 1, 5, new(3, 1, 2, 2), Groups: 1), // one channel, read by tap
+        new(2, 9, 20, 1, 16, new(new(1, 7), 1, new(0, 3), 1), Groups: 1),
+        new(4, 16, 16, 16, 20, new(3, 1, 1, 1), Groups: 1), // enough for two threads
+        new(4, 17, 16, 16, 20, new(3, 2, 1, 1), Groups: 1),
+    ];
+
+    private static readonly Pass[] s_passes = Enum.GetValues<Pass>();
+
+    private enum Pass
+    {
+        Forward,
+        WeightGradient,
+        InputGradient,
+    }
+
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void The_three_products_agree_with_the_convolutions_definition(Precision precision)
+    {
+        foreach (var g in s_geometries)
+        {
+            using var layer = new Layer(g, precision, threads: 2);
+            foreach (var pass in s_passes)
+            {
+                var expected = layer.Sum(pass, (sum, a, b) => sum + (double)a * b);
+                Tolerance.AssertClose(expected, layer.Run(pass), precision, roundings: 1, Layer.Depth(pass, g), $"{pass} of {g}");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void Each_element_is_one_chain_of_fused_multiply_adds()
+    {
+        foreach (var g in s_geometries)
+        {
+            using var layer = new Layer(g, Precision.Single, threads: 2);
+            foreach (var pass in s_passes)
+            {
+                var chain = layer.Sum(pass, (sum, a, b) => MathF.FusedMultiplyAdd(a, b, (float)sum));
+                CollectionAssert.AreEqual(chain.Select(sum => (float)sum).ToArray(), layer.Run(pass), $"{pass} of {g}");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void One_thread_and_two_give_the_same_bits(Precision precision)
+    {
+        foreach (var g in s_geometries)
+        {
+            using Layer one = new(g, precision, threads: 1), two = new(g, precision, threads: 2);
+            foreach (var pass in s_passes) CollectionAssert.AreEqual(one.Run(pass), two.Run(pass), $"{pass} of {g}");
+        }
+    }
+
+    [TestMethod]
+    public void Running_a_bound_product_allocates_nothing()
+    {
+        using var layer = new Layer(s_geometries[^1], Precision.Mixed, threads: 2);
+        foreach (var pass in s_passes)
+        {
+            var actions = layer.Bind(pass);
+            foreach (var action in actions) action();
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10; i++)
+                foreach (var action in actions) action();
+            long after = GC.GetAllocatedBytesForCurrentThread(); // before the message, which allocates
+            Assert.AreEqual(before, after, pass.ToString());
+        }
+    }
+
+    /// <summary>The tensors of a convolution, with NaN around each: a product that uses what lies beside an operand shows it.</summary>
+    private sealed class Layer : IDisposable
+    {
+        private readonly Conv2dGeometry _g;
+        private readonly CpuBackend _backend;
+        private readonly Tensor _image, _weights, _output, _imageGradient, _weightGradient, _result;
+        private readonly float[] _imageValues, _weightValues, _outputValues;
+
+        public Layer(Conv2dGeometry g, Precision precision, int threads)
+        {
+            (_g, _backend) = (g, new CpuBackend(precision, threads));
+            int images = g.InPixels * g.Channels, weights = (int)g.GroupWeights * g.Groups, outputs = g.OutPixels * g.Filters;
+            var arena = new List<Tensor>();
+            Tensor Place(string name, int length)
+            {
+                var tensor = new Tensor(name, ElementType.Working, Region.Activations, length);
+                arena.AddRange([new Tensor($"before {name}", ElementType.Working, Region.Activations, 2 * CpuVector.Width), tensor]);
+                return tensor;
+            }
+            (_image, _weights, _output) = (Place("image", images), Place("weights", weights), Place("output", outputs));
+            (_imageGradient, _weightGradient, _result) = (Place("image gradient", images), Place("weight gradient", weights), Place("result", outputs));
+            int size = _backend.SizeOf(ElementType.Working);
+            long bytes = 0;
+            foreach (var tensor in arena) // one directly after the other, as no planner places them
+            {
+                tensor.ArenaOffset = bytes;
+                bytes += tensor.Length * size;
+            }
+            _backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = bytes });
+            foreach (var tensor in arena) _backend.Upload(tensor, [.. Enumerable.Repeat(float.NaN, (int)tensor.Length)]);
+
+            var random = new Random(11);
+            float[] Values(Tensor tensor)
+            {
+                float[] values = [.. Enumerable.Range(0, (int)tensor.Length).Select(_ => (float)(Half)(random.NextDouble() * 2 - 1))];
+                _backend.Upload(tensor, values);
+                return values;
+            }
+            (_imageValues, _weightValues, _outputValues) = (Values(_image), Values(_weights), Values(_output));
+        }
+
+        /// <summary>Terms in the sum of one element.</summary>
+        public static int Depth(Pass pass, Conv2dGeometry g) => pass switch
+        {
+            Pass.Forward => g.Patch,
+            Pass.WeightGradient => g.OutPixels,
+            _ => g.KernelHeight * g.KernelWidth * g.GroupFilters,
+        };
+
+        public double[] Sum(Pass pass, Func<double, float, float, double> add)
+        {
+            var sums = new double[Target(pass).Length];
+            foreach (var t in Convolution.Terms(_g))
+            {
+                var (element, a, b) = pass switch
+                {
+                    Pass.Forward => (t.Output, _imageValues[t.Image], _weightValues[t.Weight]),
+                    Pass.WeightGradient => (t.Weight, _imageValues[t.Image], _outputValues[t.Output]),
+                    _ => (t.Image, _outputValues[t.Output], _weightValues[t.Weight]),
+                };
+                sums[element] = add(sums[element], a, b);
+            }
+            return sums;
+        }
+
+        public float[] Run(Pass pass)
+        {
+            foreach (var action in Bind(pass)) action();
+            var values = new float[Target(pass).Length];
+            _backend.Download(Target(pass), values);
+            return values;
+        }
+
+        public Action[] Bind(Pass pass) => [.. Enumerable.Range(0, _g.Groups).Select(group => _backend.Bind(Product(pass, group)))];
+
+        public void Dispose() => _backend.Dispose();
+
+        private Tensor Target(Pass pass) => pass switch { Pass.Forward => _result, Pass.WeightGradient => _weightGradient, _ => _imageGradient };
+
+        private MatrixProduct Product(Pass pass, int group) => pass switch
+        {
+            Pass.Forward => new MatrixProduct("Forward", new PatchesOperand(_image, _g, group, Transposed: false),
+                new DenseOperand(_weights, _g.Patch, _g.GroupFilters, group * _g.GroupWeights, _g.GroupFilters, Transposed: false), _result, group * _g.GroupFilters, _g.Filters),
+            Pass.WeightGradient => new MatrixProduct("WeightGradient", new PatchesOperand(_image, _g, group, Transposed: true),
+                new DenseOperand(_output, _g.OutPixels, _g.GroupFilters, group * _g.GroupFilters, _g.Filters, Transposed: false), _weightGradient, group * _g.GroupWeights, _g.GroupFilters),
+            _ => new MatrixProduct("InputGradient", new GradientPatchesOperand(_output, _g, group),
+                new ReversedTapsOperand(_weights, _g, group), _imageGradient, group * _g.GroupChannels, _g.Channels),
+        };
+    }
+}
