@@ -58,6 +58,17 @@ public sealed class BranchTests
         OpCheck.Run(row.Create(), Network.Vector(12).Reshape(2, 3, 2).Relu().Flatten(), v => [.. v.Input.Select(e => Math.Max(e, 0))]);
 
     [TestMethod]
+    public void Views_take_no_step()
+    {
+        var network = Network.Image(2, 3, 2).Relu().Flatten(name: "f").Reshape(3, 2, 2, name: "r").Dropout(name: "d").Relu();
+        var plan = PlanBuilder.Build(network, new PlanOptions(2, Precision.Mixed, new PlantedGradient(), new Sgd()) { InputGradient = true });
+        Assert.IsFalse(plan.Train.Concat(plan.Evaluate).Any(s => s.Layer is "f" or "r"));
+        Assert.HasCount(2, plan.Train.Where(s => s.Layer == "d"));
+        Assert.IsFalse(plan.Evaluate.Any(s => s.Layer == "d"));
+        Assert.AreSame(plan.TrainOutputs["f"].Owner, plan.TrainOutputs["r"].Owner);
+    }
+
+    [TestMethod]
     [DataRow(Precision.Mixed)]
     [DataRow(Precision.Single)]
     public void Export(Precision precision)

@@ -77,24 +77,35 @@ internal sealed unsafe partial class BatchNormStatistics
         void Join()
         {
             int valid = count[StepControl.Rows] * perExample;
-            for (int c = 0; c < channels; c++)
+            for (int c = 0; c < channels; c += CpuVector.Width)
             {
-                float average = partial[c], squares = partial[channels + c], n = Math.Min(valid, ChannelParts.RowsPerPart);
-                for (int part = 1; part * ChannelParts.RowsPerPart < valid; part++)
+                float* part = partial + c;
+                Vector512<float> average = Vector512.Load(part), squares = Vector512.Load(part + channels);
+                float n = Math.Min(valid, ChannelParts.RowsPerPart);
+                for (int start = ChannelParts.RowsPerPart; start < valid; start += ChannelParts.RowsPerPart)
                 {
-                    float more = Math.Min(valid - part * ChannelParts.RowsPerPart, ChannelParts.RowsPerPart), total = n + more;
-                    float delta = partial[(long)part * 2 * channels + c] - average;
+                    part += 2 * channels;
+                    float more = Math.Min(valid - start, ChannelParts.RowsPerPart), total = n + more;
+                    var delta = Vector512.Load(part) - average;
                     average += delta * (more / total);
-                    squares += partial[((long)part * 2 + 1) * channels + c] + delta * delta * (n * more / total);
+                    squares += Vector512.Load(part + channels) + delta * delta * (n * more / total);
                     n = total;
                 }
-                float variance = squares / n;
-                means[c] = average;
-                inverses[c] = 1f / MathF.Sqrt(variance + eps);
-                if (!float.IsFinite(average) || !float.IsFinite(variance)) continue;
-                runMean[c] += momentum * (average - runMean[c]);
-                runVariance[c] += momentum * (squares / Math.Max(n - 1f, 1f) - runVariance[c]);
+                var variance = squares / n;
+                // What is not finite stays out of the running statistics: infinity and NaN less themselves are NaN.
+                var finite = Vector512.Equals(average - average + (variance - variance), Vector512<float>.Zero);
+                int width = Math.Min(CpuVector.Width, channels - c);
+                CpuVector.Store<float, CpuSingleStorage>(average, means + c, width);
+                CpuVector.Store<float, CpuSingleStorage>(Vector512<float>.One / Vector512.Sqrt(variance + Vector512.Create(eps)), inverses + c, width);
+                Move(runMean + c, average, finite, width);
+                Move(runVariance + c, squares / Math.Max(n - 1f, 1f), finite, width);
             }
+        }
+
+        void Move(float* running, Vector512<float> towards, Vector512<float> where, int width)
+        {
+            var old = Vector512.Load(running);
+            CpuVector.Store<float, CpuSingleStorage>(Vector512.ConditionalSelect(where, old + (towards - old) * momentum, old), running, width);
         }
     }
 }
@@ -208,9 +219,13 @@ internal sealed unsafe partial class BatchNormSums
         void Join()
         {
             int valid = count[StepControl.Rows] * perExample;
-            new Span<float>(totals, 2 * channels).Clear();
-            for (long part = 0; part * ChannelParts.RowsPerPart < valid; part++)
-                for (int i = 0; i < 2 * channels; i++) totals[i] += partial[part * 2 * channels + i];
+            for (int i = 0; i < 2 * channels; i += CpuVector.Width)
+            {
+                float* part = partial + i;
+                var sum = Vector512<float>.Zero;
+                for (int start = 0; start < valid; start += ChannelParts.RowsPerPart, part += 2 * channels) sum += Vector512.Load(part);
+                CpuVector.Store<float, CpuSingleStorage>(sum, totals + i, Math.Min(CpuVector.Width, 2 * channels - i));
+            }
             TStorage.Store(totals, dBias, channels);
             TStorage.Store(totals + channels, dWeight, channels);
         }
