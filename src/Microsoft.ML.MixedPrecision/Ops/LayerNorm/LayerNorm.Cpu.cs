@@ -11,7 +11,7 @@ internal sealed unsafe partial class LayerNormForward
     {
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y), weights = cpu.Pointer<T>(weight), biases = cpu.Pointer<T>(bias);
         int size = Size, batch = x.Dimensions[0];
-        float* means = cpu.Pointer<float>(statistics), inverses = means + batch;
+        float* average = cpu.Pointer<float>(statistics), inverses = average + batch;
         return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -35,7 +35,7 @@ internal sealed unsafe partial class LayerNormForward
                     squares += deviation * deviation;
                 }
                 float inverse = 1f / MathF.Sqrt(Vector512.Sum(squares) / length + eps);
-                (means[n], inverses[n]) = (mean, inverse);
+                (average[n], inverses[n]) = (mean, inverse);
                 for (int i = 0; i < whole; i += CpuVector.Width)
                     TStorage.Store16((TStorage.Load16(row + i) - center) * inverse * TStorage.Load16(w + i) + TStorage.Load16(b + i), target + i);
                 if (rest > 0)
@@ -51,7 +51,7 @@ internal sealed unsafe partial class LayerNormBackward
     {
         T* from = cpu.Pointer<T>(x), gradient = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx), weights = cpu.Pointer<T>(weight);
         int size = Size, batch = x.Dimensions[0];
-        float* means = cpu.Pointer<float>(statistics), inverses = means + batch;
+        float* average = cpu.Pointer<float>(statistics), inverses = average + batch;
         return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -63,7 +63,7 @@ internal sealed unsafe partial class LayerNormBackward
             for (long n = first; n < end; n++)
             {
                 T* row = from + n * length, g = gradient + n * length, target = to + n * length;
-                var center = Vector512.Create(means[n]);
+                var center = Vector512.Create(average[n]);
                 float inverse = inverses[n];
                 var sum = TStorage.Load16(g + whole) * TStorage.Load16(w + whole) & lanes;
                 var product = sum * ((TStorage.Load16(row + whole) - center) * inverse & lanes);
@@ -90,14 +90,14 @@ internal sealed unsafe partial class LayerNormWeightGradient
     {
         T* from = cpu.Pointer<T>(x), gradient = cpu.Pointer<T>(dy), dWeight = cpu.Pointer<T>(weightGradient), dBias = cpu.Pointer<T>(biasGradient);
         int size = Size, batch = x.Dimensions[0];
-        float* means = cpu.Pointer<float>(statistics), inverses = means + batch;
+        float* average = cpu.Pointer<float>(statistics), inverses = average + batch;
         return cpu.For(size, grain: 4 * CpuVector.Width, Columns);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Columns(long first, long end)
         {
             int length = size, rows = batch;
-            float* mean = means, inverse = inverses;
+            float* mean = average, inverse = inverses;
             for (long i = first; i < end; i += CpuVector.Width)
             {
                 int width = (int)Math.Min(CpuVector.Width, end - i);

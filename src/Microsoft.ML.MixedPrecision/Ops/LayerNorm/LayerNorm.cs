@@ -51,7 +51,9 @@ internal sealed class LayerNorm(float eps) : Op
     {
         var (x, dy, statistics) = (pass.Input(0), pass.OutputGradient, pass.Saved[0]);
         pass.Run(new LayerNormWeightGradient(x, dy, statistics, pass.WeightGradient(Weight), pass.WeightGradient(Bias)));
-        if (pass.NeedsInputGradient(0)) pass.Run(new LayerNormBackward(x, dy, pass.Weight(Weight), statistics, pass.NewInputGradient(0)));
+        if (!pass.NeedsInputGradient(0)) return;
+        var means = pass.New("GradientMeans", ElementType.Single, 2, pass.Batch);
+        pass.Run(new LayerNormBackward(x, dy, pass.Weight(Weight), statistics, means, pass.NewInputGradient(0)));
     }
 
     public override string Export(OnnxScope scope)
@@ -85,12 +87,12 @@ internal sealed partial class LayerNormForward(Tensor x, Tensor weight, Tensor b
     private int Size => (int)(x.Length / x.Dimensions[0]);
 }
 
-/// <summary>dx, row by row.</summary>
-internal sealed partial class LayerNormBackward(Tensor x, Tensor dy, Tensor weight, Tensor statistics, Tensor dx) : Kernel
+/// <summary>dx, row by row. means [2, batch]: of g and of g xhat in each row, FP32, for a GPU, where a row is many threads' work.</summary>
+internal sealed partial class LayerNormBackward(Tensor x, Tensor dy, Tensor weight, Tensor statistics, Tensor means, Tensor dx) : Kernel
 {
     public override string Name => "LayerNorm.Backward";
     public override IReadOnlyList<Tensor> Reads { get; } = [x, dy, weight, statistics];
-    public override IReadOnlyList<Tensor> Writes { get; } = [dx];
+    public override IReadOnlyList<Tensor> Writes { get; } = [means, dx];
 
     private int Size => (int)(x.Length / x.Dimensions[0]);
 }
