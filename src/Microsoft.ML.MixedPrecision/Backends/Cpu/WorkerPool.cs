@@ -8,8 +8,10 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>
 /// Persistent threads that run one job together with their caller. A job is a static function and a pointer to its
 /// arguments on the caller's stack, or a delegate made beforehand: starting one allocates nothing. Workers spin for 50 us
-/// after a job, which bridges the gaps inside a training step (hand-off 0.35 us), then park (hand-off 40 to 70 us). The pool
-/// serves one caller at a time; another one meanwhile does all parts itself, with the same bits.
+/// after a job, which bridges the gaps inside a training step (hand-off 0.35 us), then park (hand-off 40 to 70 us). A part
+/// that its worker has not begun when the caller is done with its own, the caller takes back: it never waits for a thread to
+/// wake, or for a neighbour on the worker's core. The pool serves one caller at a time; another one meanwhile does all parts
+/// itself. Who runs a part changes no bit.
 /// </summary>
 internal sealed unsafe class WorkerPool
 {
@@ -32,7 +34,7 @@ internal sealed unsafe class WorkerPool
 
     public int Threads => _workers.Length + 1;
 
-    /// <summary>job(arguments, 0) here, job(arguments, 1..parts-1) on the workers; returns when all are done. The job must not throw.</summary>
+    /// <summary>job(arguments, 0..parts-1), here and on the workers; returns when all are done. The job must not throw.</summary>
     public void Run(int parts, delegate*<void*, int, void> job, void* arguments)
     {
         if (parts <= 1 || Interlocked.CompareExchange(ref _busy, 1, 0) != 0)
@@ -50,7 +52,7 @@ internal sealed unsafe class WorkerPool
         }
     }
 
-    /// <summary>part(0) here, part(1..parts-1) on the workers; returns when all are done. The first exception of a part is thrown here.</summary>
+    /// <summary>part(0..parts-1), here and on the workers; returns when all are done. The first exception of a part is thrown here.</summary>
     public void Run(int parts, Action<int> part)
     {
         if (parts <= 1 || Interlocked.CompareExchange(ref _busy, 1, 0) != 0)
@@ -91,6 +93,8 @@ internal sealed unsafe class WorkerPool
         for (int i = 0; i < helpers; i++) _workers[i].Start(job, arguments);
         job(arguments, 0);
         for (int i = helpers + 1; i < parts; i++) job(arguments, i);
+        for (int i = 0; i < helpers; i++)
+            if (_workers[i].TakeBack()) job(arguments, i + 1);
         for (int i = 0; i < helpers; i++) _workers[i].Wait();
     }
 
@@ -101,7 +105,8 @@ internal sealed unsafe class WorkerPool
         private readonly AutoResetEvent _wake = new(false);
         private delegate*<void*, int, void> _job;
         private void* _arguments;
-        private int _started, _finished, _parked;
+        private int _started, _claimed, _finished; // numbers of jobs: given out, begun by someone, done
+        private int _parked;
 
         public Worker(int index)
         {
@@ -118,6 +123,16 @@ internal sealed unsafe class WorkerPool
             if (Volatile.Read(ref _parked) == 1) _wake.Set();
         }
 
+        /// <summary>True if the worker had not begun the job: the caller does it.</summary>
+        public bool TakeBack()
+        {
+            if (!Claim(_started)) return false;
+            _finished = _started;
+            return true;
+        }
+
+        private bool Claim(int job) => Interlocked.CompareExchange(ref _claimed, job, job - 1) == job - 1;
+
         public void Wait()
         {
             var spinner = new SpinWait();
@@ -130,7 +145,7 @@ internal sealed unsafe class WorkerPool
 
         private void Loop()
         {
-            for (int seen = 0; ; Volatile.Write(ref _finished, seen))
+            for (int seen = 0; ;)
             {
                 long until = Stopwatch.GetTimestamp() + SpinTicks;
                 while (Volatile.Read(ref _started) == seen)
@@ -138,8 +153,11 @@ internal sealed unsafe class WorkerPool
                     for (int i = 0; i < 16 && Volatile.Read(ref _started) == seen; i++) Thread.SpinWait(1);
                     if (Stopwatch.GetTimestamp() > until) Park(seen);
                 }
-                seen++;
+                // Some jobs may have come and been taken back meanwhile. One that is claimed here stays until it is finished.
+                seen = Volatile.Read(ref _started);
+                if (!Claim(seen)) continue;
                 _job(_arguments, _index);
+                Volatile.Write(ref _finished, seen);
             }
         }
 

@@ -19,6 +19,40 @@ public sealed class WorkerPoolTests
     }
 
     [TestMethod]
+    public void A_part_is_run_by_its_worker_or_taken_back_and_never_both()
+    {
+        var pool = new WorkerPool(3);
+        var random = new Random(1);
+        for (int round = 0; round < 20_000; round++)
+        {
+            var runs = new int[3];
+            int delay = random.Next(40); // the caller comes for the other parts just as their workers begin
+            pool.Run(3, i =>
+            {
+                if (i == 0) Thread.SpinWait(delay);
+                Interlocked.Increment(ref runs[i]);
+            });
+            Assert.IsTrue(runs.All(r => r == 1), $"round {round}: {string.Join(' ', runs)}");
+        }
+    }
+
+    [TestMethod]
+    public void A_caller_that_finds_the_pool_taken_does_all_parts_itself()
+    {
+        var pool = new WorkerPool(2);
+        using ManualResetEventSlim begun = new(), release = new();
+        int caller = Environment.CurrentManagedThreadId;
+        // The first job holds the pool until it is released, which only this thread does.
+        var first = Task.Run(() => pool.Run(2, part => { begun.Set(); release.Wait(); }));
+        begun.Wait();
+        var threads = new int[2];
+        pool.Run(2, part => threads[part] = Environment.CurrentManagedThreadId);
+        release.Set();
+        first.Wait();
+        CollectionAssert.AreEqual(new[] { caller, caller }, threads);
+    }
+
+    [TestMethod]
     public void A_parked_worker_wakes()
     {
         var pool = new WorkerPool(2);
