@@ -15,7 +15,8 @@ internal unsafe interface IReader
     static abstract bool ShortRunsAreCheap { get; }
 
     /// <summary>Line first+i, elements start .. start+count, as floats at target + i * stride, for i below lines.
-    /// Up to 15 floats after each run may be overwritten; lines are written in order.</summary>
+    /// Up to 15 floats after each line may be overwritten. Where ShortRunsAreCheap, the lines are written in order, so that they
+    /// may touch; else <paramref name="stride"/> leaves room for that.</summary>
     void Read(int first, int lines, int start, int count, float* target, int stride);
 }
 
@@ -68,6 +69,10 @@ internal readonly unsafe struct Patches<T, TStorage>(T* image, Conv2dGeometry g,
     private readonly int _paddingY = g.Window.Padding.Height, _paddingX = g.Window.Padding.Width;
     private readonly int _dilationY = g.Window.Dilation.Height, _dilationX = g.Window.Dilation.Width;
 
+    // Output pixels of a line, all of whose taps lie within the image's width: from the first to before the second.
+    private readonly int _firstInside = Up(g.Window.Padding.Width, g.Window.Stride.Width);
+    private readonly int _firstOutside = Up(g.Width + g.Window.Padding.Width - (g.KernelWidth - 1) * g.Window.Dilation.Width, g.Window.Stride.Width);
+
     public static bool LinesAreRows => true;
     public static bool ShortRunsAreCheap => false;
 
@@ -76,33 +81,70 @@ internal readonly unsafe struct Patches<T, TStorage>(T* image, Conv2dGeometry g,
     {
         // The divisions once for the whole block; from line to line the pixel only steps right.
         int x = first % _outWidth, y = first / _outWidth % _outHeight, n = first / (_outWidth * _outHeight);
-        int c0 = start % _channels, kx0 = start / _channels % _kernelWidth, ky0 = start / (_channels * _kernelWidth);
-        bool together = _dilationX == 1 && _pitch == _channels;
-        for (; lines > 0; lines--, target += stride)
+        int firstTap = start / _channels;
+        var from = new Tap(firstTap / _kernelWidth, firstTap % _kernelWidth, start % _channels);
+        while (lines > 0)
         {
-            int top = y * _strideY - _paddingY, left = x * _strideX - _paddingX;
+            // Of a line of output pixels, those in the middle see no padding left and right: they are read together, tap by tap.
+            int end = Math.Min(_outWidth, x + lines), inside = Math.Clamp(_firstInside, x, end), outside = Math.Clamp(_firstOutside, inside, end);
             var image = _image + (long)n * _height * _width * _pitch;
-            int c = c0, kx = kx0, ky = ky0;
-            float* to = target;
-            for (int rest = count; rest > 0;)
-            {
-                int row = top + ky * _dilationY, column = left + kx * _dilationX;
-                // Undilated taps inside the image lie together in memory: one run for all that is left of the kernel row.
-                int run = together && column >= 0 && left + _kernelWidth <= _width ? (_kernelWidth - kx) * _channels - c : _channels - c;
-                if (run > rest) run = rest;
-                if ((uint)row < (uint)_height && (uint)column < (uint)_width)
-                    TStorage.LoadWide(image + ((long)row * _width + column) * _pitch + c, to, run);
-                else
-                    new Span<float>(to, run).Clear();
-                to += run;
-                rest -= run;
-                c += run;
-                while (c >= _channels) { c -= _channels; kx++; }
-                if (kx >= _kernelWidth) { kx = 0; ky++; }
-            }
-            if (++x == _outWidth) { x = 0; if (++y == _outHeight) { y = 0; n++; } }
+            for (int i = x; i < inside; i++) ReadBorder(image, i, y, from, count, target + (long)(i - x) * stride);
+            if (inside < outside) ReadInside(image, inside, outside - inside, y, from, count, target + (long)(inside - x) * stride, stride);
+            for (int i = outside; i < end; i++) ReadBorder(image, i, y, from, count, target + (long)(i - x) * stride);
+            lines -= end - x;
+            target += (long)(end - x) * stride;
+            x = 0;
+            if (++y == _outHeight) { y = 0; n++; }
         }
     }
+
+    /// <summary>Pixels x .. x+pixels of a line, all of whose taps lie within the image's width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ReadInside(T* image, int x, int pixels, int y, Tap tap, int count, float* target, int stride)
+    {
+        // Undilated taps lie together in memory: one run for all that is left of the kernel row.
+        bool together = _dilationX == 1 && _pitch == _channels;
+        int left = x * _strideX - _paddingX, step = _strideX * _pitch;
+        for (int run; count > 0; count -= run, target += run)
+        {
+            run = Math.Min(count, (together ? (_kernelWidth - tap.X) * _channels : _channels) - tap.Channel);
+            int row = y * _strideY - _paddingY + tap.Y * _dilationY;
+            float* to = target;
+            if ((uint)row < (uint)_height)
+            {
+                var source = image + ((long)row * _width + left + tap.X * _dilationX) * _pitch + tap.Channel;
+                for (int i = 0; i < pixels; i++, source += step, to += stride) TStorage.LoadWide(source, to, run);
+            }
+            else
+            {
+                for (int i = 0; i < pixels; i++, to += stride) new Span<float>(to, run).Clear();
+            }
+            tap = together ? new Tap(tap.Y + 1, 0, 0) : Next(tap);
+        }
+    }
+
+    /// <summary>One pixel, tap by tap.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ReadBorder(T* image, int x, int y, Tap tap, int count, float* target)
+    {
+        int top = y * _strideY - _paddingY, left = x * _strideX - _paddingX;
+        for (int run; count > 0; count -= run, target += run, tap = Next(tap))
+        {
+            run = Math.Min(count, _channels - tap.Channel);
+            int row = top + tap.Y * _dilationY, column = left + tap.X * _dilationX;
+            if ((uint)row < (uint)_height && (uint)column < (uint)_width)
+                TStorage.LoadWide(image + ((long)row * _width + column) * _pitch + tap.Channel, target, run);
+            else
+                new Span<float>(target, run).Clear();
+        }
+    }
+
+    private static int Up(int pixels, int stride) => pixels <= 0 ? 0 : (pixels + stride - 1) / stride;
+
+    private Tap Next(Tap tap) => tap.X + 1 < _kernelWidth ? new Tap(tap.Y, tap.X + 1, 0) : new Tap(tap.Y + 1, 0, 0);
+
+    /// <summary>A place in a window.</summary>
+    private readonly record struct Tap(int Y, int X, int Channel);
 }
 
 /// <summary>
