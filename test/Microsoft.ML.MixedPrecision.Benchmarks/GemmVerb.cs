@@ -22,31 +22,33 @@ internal static unsafe class GemmVerb
         int threads = int.Parse(args[1], CultureInfo.InvariantCulture);
         string only = args.Length > 2 ? args[2] : "";
         Console.WriteLine($"{"",-26}{"ms",10}{"GFLOP/s",10}{"median",8}{"% of peak",11}");
-        foreach (var (name, products) in Layers())
+        foreach (var (name, flop, products) in Layers())
         {
             if (!name.StartsWith(only, StringComparison.OrdinalIgnoreCase)) continue;
-            foreach (var (pass, product) in products) Show($"{name} {pass}", product, precision, threads);
+            foreach (var (pass, product) in products) Show($"{name} {pass}", flop, product, precision, threads);
         }
         return 0;
     }
 
-    private static IEnumerable<(string Name, (string Pass, MatrixProduct Product)[] Products)> Layers()
+    /// <summary>FLOP are those of the layer's definition, the same for each of its products: what is multiplied with padding counts as lost.</summary>
+    private static IEnumerable<(string Name, double Flop, (string Pass, MatrixProduct Product)[] Products)> Layers()
     {
-        foreach (int n in (int[])[64, 256, 512, 1024, 2048]) yield return ($"{n}^3", [Linear(n, n, n)[0]]);
-        yield return ("fc 128x784x512", Linear(128, 784, 512));
-        yield return ("fc 128x512x256", Linear(128, 512, 256));
-        yield return ("fc 128x256x10", Linear(128, 256, 10));
-        yield return ("fc 128x9216x128", Linear(128, 9216, 128));
-        yield return ("fc 32x32x64", Linear(32, 32, 64));
-        yield return ("conv 28 1->32", Convolution(new(128, 28, 28, 1, 32, new(3, 1, 0, 1), 1)));
-        yield return ("conv 26 32->64", Convolution(new(128, 26, 26, 32, 64, new(3, 1, 0, 1), 1)));
-        yield return ("res 32 16->16", Convolution(new(64, 32, 32, 16, 16, new(3, 1, 1, 1), 1)));
-        yield return ("res 16 32->32", Convolution(new(64, 16, 16, 32, 32, new(3, 1, 1, 1), 1)));
-        yield return ("res 8 64->64", Convolution(new(64, 8, 8, 64, 64, new(3, 1, 1, 1), 1)));
-        yield return ("res 32 16->32 /2", Convolution(new(64, 32, 32, 16, 32, new(3, 2, 1, 1), 1)));
+        foreach (int n in (int[])[64, 256, 512, 1024, 2048]) yield return ($"{n}^3", 2.0 * n * n * n, [Products(n, n, n)[0]]);
+        foreach (var (batch, inputs, outputs) in ((int, int, int)[])[(128, 784, 512), (128, 512, 256), (128, 256, 10), (128, 9216, 128), (32, 32, 64)])
+            yield return ($"linear {batch}x{inputs}x{outputs}", 2.0 * batch * inputs * outputs, Products(batch, inputs, outputs));
+        (string, Conv2dGeometry)[] convolutions =
+        [
+            ("conv 28 1->32", new(128, 28, 28, 1, 32, new(3, 1, 0, 1), 1)),
+            ("conv 26 32->64", new(128, 26, 26, 32, 64, new(3, 1, 0, 1), 1)),
+            ("conv 32 16->16", new(64, 32, 32, 16, 16, new(3, 1, 1, 1), 1)),
+            ("conv 16 32->32", new(64, 16, 16, 32, 32, new(3, 1, 1, 1), 1)),
+            ("conv 8 64->64", new(64, 8, 8, 64, 64, new(3, 1, 1, 1), 1)),
+            ("conv 32 16->32 /2", new(64, 32, 32, 16, 32, new(3, 2, 1, 1), 1)),
+        ];
+        foreach (var (name, g) in convolutions) yield return (name, 2.0 * g.OutPixels * g.Patch * g.Filters, Products(g));
     }
 
-    private static (string, MatrixProduct)[] Linear(int batch, int inputs, int outputs)
+    private static (string, MatrixProduct)[] Products(int batch, int inputs, int outputs)
     {
         Tensor x = Working("x", batch * inputs), w = Working("w", inputs * outputs), y = Working("y", batch * outputs), bias = Working("bias", outputs);
         return
@@ -57,7 +59,7 @@ internal static unsafe class GemmVerb
         ];
     }
 
-    private static (string, MatrixProduct)[] Convolution(Conv2dGeometry g)
+    private static (string, MatrixProduct)[] Products(Conv2dGeometry g)
     {
         Tensor x = Working("x", g.InPixels * g.Channels), w = Working("w", (int)g.GroupWeights), y = Working("y", g.OutPixels * g.Filters), bias = Working("bias", g.Filters);
         return
@@ -70,7 +72,7 @@ internal static unsafe class GemmVerb
 
     private static Tensor Working(string name, int length) => new(name, ElementType.Working, Region.Activations, length);
 
-    private static void Show(string name, MatrixProduct product, Precision precision, int threads)
+    private static void Show(string name, double flop, MatrixProduct product, Precision precision, int threads)
     {
         using var backend = new CpuBackend(precision, threads);
         Tensor[] inputs = product.Bias is { } bias ? [product.A.Source, product.B.Source, bias] : [product.A.Source, product.B.Source];
@@ -84,7 +86,7 @@ internal static unsafe class GemmVerb
             peaks.Add(Burst(s_peak));
             bursts.Add(Burst(action));
         }
-        double flop = 2.0 * product.M * product.N * product.K, best = bursts.Min(), median = bursts.Order().ElementAt(bursts.Count / 2);
+        double best = bursts.Min(), median = bursts.Order().ElementAt(bursts.Count / 2);
         double peak = PeakFlop / peaks.Min() * Math.Min(backend.Threads, WorkerPool.Shared.Threads);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-26}{best * 1e3,10:F4}{flop / best / 1e9,10:F1}{flop / median / 1e9,8:F1}{100 * flop / best / peak,11:F0}"));
     }
