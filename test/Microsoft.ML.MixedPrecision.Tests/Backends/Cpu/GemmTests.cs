@@ -46,6 +46,29 @@ public sealed unsafe class GemmTests
         Parallel.For(0, 8, _ => CollectionAssert.AreEqual(alone, Product(Precision.Mixed, 128, 96, 300, a, b, threads: 2)));
     }
 
+    [TestMethod]
+    public void A_threads_buffers_are_freed_after_its_end()
+    {
+        const int threads = 60;
+        var (a, b) = (Random(64, 7), Random(64, 8));
+        void RunThreads(int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                var thread = new Thread(() => Product(Precision.Single, 8, 8, 8, a, b, threads: 1));
+                thread.Start();
+                thread.Join();
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+        }
+        RunThreads(5);
+        long before = Environment.WorkingSet;
+        RunThreads(threads);
+        long perThread = 4L * (Blocking.ACapacity + Blocking.BCapacity + Blocking.SumCapacity + Blocking.LineCapacity);
+        Assert.IsLessThan(threads / 2 * perThread, Environment.WorkingSet - before);
+    }
+
     private static float[] Product(Precision precision, int m, int n, int k, float[] a, float[] b, int threads) => precision == Precision.Mixed
         ? Multiply<Half, CpuHalfStorage>(precision, m, n, k, a, b, threads)
         : Multiply<float, CpuSingleStorage>(precision, m, n, k, a, b, threads);
