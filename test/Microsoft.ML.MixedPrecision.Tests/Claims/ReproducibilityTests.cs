@@ -48,6 +48,28 @@ public sealed class ReproducibilityTests
         Assert.AreEqual(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
+    /// <summary>
+    /// The workers of the pool too. The count is that of the whole process, whose test host may write a line at any time: most of
+    /// ten looks must see nothing. A look is long enough for the workers to take part, which they do where they are awake in time.
+    /// </summary>
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void A_warm_step_allocates_nothing_on_any_thread(Precision precision)
+    {
+        using var session = Problems.Session(Problems.ConvNet, precision, 256, threads: 2);
+        var batch = Problems.Random(256, 72, 3, 1);
+        var looks = new long[11];
+        for (int look = 0; look < looks.Length; look++)
+        {
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            for (int i = 0; i < 20; i++) Problems.Step(session, batch);
+            looks[look] = GC.GetTotalAllocatedBytes(precise: true) - before;
+        }
+        // The first look warms up.
+        Assert.IsGreaterThanOrEqualTo(6, looks[1..].Count(bytes => bytes == 0), $"bytes of each look: {string.Join(", ", looks)}");
+    }
+
     private static float[] Weights(Precision precision, int threads, uint seed = 3, bool poison = false, bool keepAll = false)
     {
         using var session = Problems.Session(Problems.ConvNet, precision, 64, change: o => o with { Seed = seed, KeepAll = keepAll }, threads: threads, poison: poison);

@@ -54,6 +54,28 @@ public sealed class OptimizerTests
         AssertEqual(reference, training, row, 3);
     }
 
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Without_masters_an_update_of_half_a_step_or_less_is_lost(BackendRow row)
+    {
+        // Halves below 1 are 2^-11 apart. Of updates by 1/4, 1/2, 3/4 and 1 step the second is a tie, which goes to the even 1.
+        const float Step = 1f / 2048;
+        float[] gradient = [Step / 4, Step / 2, 3 * Step / 4, Step];
+        bool mixed = row.Precision == Precision.Mixed;
+        foreach (int passes in new[] { 1, 2 })
+        {
+            using var training = new PlantedSession(row, [1f, 1f, 1f, 1f], new Sgd(1f),
+                o => o with { MasterWeights = false, AccumulationSteps = passes, LossScale = LossScale.Static(256f) });
+            Assert.AreSame(training.Session.Plan.Parameters.Weights, training.Session.Plan.Parameters.Masters);
+            for (int update = 1; update <= 2; update++)
+            {
+                for (int pass = 0; pass < passes; pass++) training.Pass([.. gradient.Select(g => g / passes)]);
+                training.Session.Update();
+                float[] expected = mixed ? [1f, 1f, 1f - update * Step, 1f - update * Step] : [.. gradient.Select(g => 1f - update * g)];
+                CollectionAssert.AreEqual(expected, training.Weights, $"{passes} passes, update {update}");
+            }
+        }
+    }
+
     [TestMethod]
     public void The_first_update_knows_no_momentum_but_the_gradient()
     {
