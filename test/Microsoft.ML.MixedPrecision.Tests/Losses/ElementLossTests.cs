@@ -16,28 +16,12 @@ public sealed class ElementLossTests
     public void LossMetricAndGradientAreTheFormulas((BackendRow Backend, string Loss) row)
     {
         var (loss, formula) = Of(row.Loss);
-        using var backend = row.Backend.Create();
-        var x = new Tensor("X", ElementType.Working, Region.Activations, Batch, Outputs);
-        var dx = new Tensor("Gradient", ElementType.Working, Region.Activations, Batch, Outputs);
-        var (targets, rows, control) = (loss.NewTargets(Batch, Shape.Vector(Outputs)), new LossRows(Batch), new StepControl());
-        backend.Allocate(Place(backend, [x, dx, .. targets.All, rows.Losses, rows.Weights, rows.Metrics, control.Counters, control.Scales, control.Log]));
-
         // Around the kinks, and so far out that e^x would overflow.
         float[] scores = [0f, 0.5f, -0.5f, 2f, -2f, 0.25f, 120f, -120f, 1f, -0.75f, 3f, 0.125f, 7f, 8f, 9f];
         float[] labels = [1, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0];
         float[] weights = [1f, 2f, 0.5f, 3f, 9f]; // the last row is padding
         const float Seed = 8f;
-        var counters = new int[StepControl.CounterCount];
-        counters[StepControl.Rows] = Valid;
-        var scales = new float[StepControl.ScaleCount];
-        scales[StepControl.LossSeed] = Seed;
-        backend.Upload(x, scores);
-        backend.Upload(targets.Labels, labels);
-        backend.Upload(targets.Weights, weights);
-        backend.Upload(control.Counters, counters);
-        backend.Upload(control.Scales, scales);
-        backend.Bind(loss.Rows(x, targets, rows, control))();
-        backend.Bind(loss.Gradient(x, targets, rows, dx, control))();
+        var run = new LossRun(row.Backend, loss, scores, labels, weights, Valid, Seed);
 
         var losses = new double[Batch];
         var metrics = new double[Batch];
@@ -51,17 +35,19 @@ public sealed class ElementLossTests
             const double Step = 1e-6;
             gradient[i] = (formula(scores[i] + Step, labels[i]) - formula(scores[i] - Step, labels[i])) / (2 * Step) * weights[n] * Seed / Outputs;
         }
-        Tolerance.AssertClose(losses, Read(rows.Losses), Precision.Single, 0, 4 * Outputs, "losses");
-        Tolerance.AssertClose(metrics, Read(rows.Metrics), Precision.Single, 0, 4 * Outputs, "metrics");
-        Tolerance.AssertClose([1, 2, 0.5, 3, 0], Read(rows.Weights), Precision.Single, 0, 0, "weights");
-        Tolerance.AssertClose(gradient, Read(dx), row.Backend.Precision, 1, 8, "gradient");
+        Tolerance.AssertClose(losses, run.Losses, Precision.Single, 0, 4 * Outputs, "losses");
+        Tolerance.AssertClose(metrics, run.Metrics, Precision.Single, 0, 4 * Outputs, "metrics");
+        Tolerance.AssertClose([1, 2, 0.5, 3, 0], run.Weights, Precision.Single, 0, 0, "weights");
+        Tolerance.AssertClose(gradient, run.Gradient, row.Backend.Precision, 1, 8, "gradient");
+    }
 
-        float[] Read(Tensor tensor)
-        {
-            var values = new float[tensor.Length];
-            backend.Download(tensor, values);
-            return values;
-        }
+    /// <summary>So that the step is skipped and the loss shows it.</summary>
+    [TestMethod, DynamicData(nameof(Rows))]
+    public void A_score_that_is_no_number_gives_a_loss_and_a_gradient_that_are_none((BackendRow Backend, string Loss) row)
+    {
+        var run = new LossRun(row.Backend, Of(row.Loss).Loss, [float.NaN, float.NaN, 0.5f], new[] { 0f, 1f, 1f }, [1f, 1f, 1f], 3, 8f);
+        CollectionAssert.AreEqual(new[] { true, true, false }, run.Losses.Select(float.IsNaN).ToArray());
+        CollectionAssert.AreEqual(new[] { true, true, false }, run.Gradient.Select(float.IsNaN).ToArray());
     }
 
     private static (Loss Loss, Func<double, double, double> Formula) Of(string loss) => loss switch
@@ -72,15 +58,4 @@ public sealed class ElementLossTests
     };
 
     private static double SoftPlus(double x) => Math.Max(x, 0) + Math.Log(1 + Math.Exp(-Math.Abs(x)));
-
-    private static Dictionary<Region, long> Place(Backend backend, IEnumerable<Tensor> tensors)
-    {
-        var bytes = Enum.GetValues<Region>().ToDictionary(region => region, _ => 0L);
-        foreach (var tensor in tensors)
-        {
-            tensor.ArenaOffset = bytes[tensor.Region];
-            bytes[tensor.Region] += (tensor.Length * backend.SizeOf(tensor.Element) + 255) / 256 * 256;
-        }
-        return bytes;
-    }
 }

@@ -154,6 +154,32 @@ public sealed class LossScalingTests
     }
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_sum_of_squares_beyond_single_is_no_overflow(BackendRow row)
+    {
+        // Finite gradients are applied, though in FP32 the sum of their squares is infinite.
+        float largest = Mixed(row) ? 65504f : float.MaxValue, rate = MathF.Pow(2, -100);
+        using var training = new PlantedSession(row, [0f, 0f, 0f], new Sgd(rate), o => o with { LossScale = LossScale.Static(1f) });
+        var report = training.Step(largest, -largest, 0f);
+        Assert.AreEqual((1, 0, (string?)null), (report.Applied, report.Skipped, report.FirstBad));
+        CollectionAssert.AreEqual(new[] { -largest * rate, largest * rate, 0f }, training.Masters);
+
+        // One that is not finite is still found among them.
+        Assert.AreEqual(1, training.Step(largest, largest, float.NaN).Skipped);
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_norm_beyond_single_is_clipped_to_nothing(BackendRow row)
+    {
+        // As clip_grad_norm_ in FP32: clip / infinity is 0, and 0 times a finite gradient is no NaN.
+        using var training = new PlantedSession(row, [1f, 1f], new Sgd(1f), o => o with { ClipNorm = 1f, LossScale = LossScale.Static(1f) });
+        float largest = Mixed(row) ? 65504f : float.MaxValue;
+        var report = training.Step(largest, largest);
+        Assert.AreEqual((1, 0), (report.Applied, report.Skipped));
+        double left = Mixed(row) ? 1 - Math.Sqrt(0.5) : 1;
+        Tolerance.AssertClose([left, left], training.Masters, Precision.Single, 0, 8, "weights");
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Accumulated_passes_are_one_larger_batch(BackendRow row)
     {
         const int rows = 8, passes = 4;

@@ -29,7 +29,9 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
                 }
                 float sum = 0;
                 for (int c = 0; c < classes; c++) sum += MathF.Exp(TStorage.Load(row[c]) - max);
-                float target = (1f - smoothing) * TStorage.Load(row[label]) + smoothing / classes * total;
+                float target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
+                if ((uint)label < (uint)classes) target = (1f - smoothing) * TStorage.Load(row[label]);
+                if (smoothing > 0f) target += smoothing / classes * total; // 0 * -infinity would be NaN
                 float weight = weights[n];
                 rowWeights[n] = weight;
                 losses[n] = weight * (max + MathF.Log(sum) - target);
@@ -59,6 +61,7 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
                     new Span<T>(gradient, classes).Clear(); // padding has no label, and what it scores may be anything
                     continue;
                 }
+                if ((uint)labels[n] >= (uint)classes) factor = float.NaN; // no such class: the step is skipped
                 float max = TStorage.Load(row[0]), sum = 0;
                 for (int c = 1; c < classes; c++) max = MathF.Max(max, TStorage.Load(row[c]));
                 for (int c = 0; c < classes; c++) sum += MathF.Exp(TStorage.Load(row[c]) - max);

@@ -38,7 +38,9 @@ internal sealed partial class SoftmaxCrossEntropyRows
         }
         float sum = 0f;
         for (int c = 0; c < a.Classes; c++) sum += XMath.Exp(TStorage.Load(a.X[row + c]) - max);
-        float target = (1f - a.Smoothing) * TStorage.Load(a.X[row + label]) + a.Smoothing / a.Classes * total;
+        float target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
+        if (label >= 0 && label < a.Classes) target = (1f - a.Smoothing) * TStorage.Load(a.X[row + label]);
+        if (a.Smoothing > 0f) target += a.Smoothing / a.Classes * total; // 0 * -infinity would be NaN
         float weight = a.Weights[n];
         a.RowWeights[n] = weight;
         a.Losses[n] = weight * (max + XMath.Log(sum) - target);
@@ -73,6 +75,7 @@ internal sealed partial class SoftmaxCrossEntropyGradient
         }
         for (int c = 0; c < a.Classes; c++) sum += XMath.Exp(TStorage.Load(a.X[row + c]) - max);
         int label = a.Labels[n];
+        if (label < 0 || label >= a.Classes) factor = float.NaN; // no such class: the step is skipped
         for (int c = 0; c < a.Classes; c++)
         {
             float q = even + (c == label ? 1f - a.Smoothing : 0f);

@@ -33,7 +33,7 @@ public sealed record SoftmaxCrossEntropy(float LabelSmoothing = 0f) : Loss
 
 /// <summary>
 /// x[n, c] -> loss[n] = w[n] (log sum exp x[n] - sum over c of q[c] x[n, c]), FP32, the maximum subtracted first.
-/// The metric is 1 where the largest score is the label's; among equal scores the first counts.
+/// The metric is 1 where the largest score is the label's; among equal scores the first counts. A label outside 0 to C - 1 has a loss of NaN.
 /// </summary>
 internal sealed partial class SoftmaxCrossEntropyRows(Tensor x, LossTargets targets, LossRows rows, StepControl control, float smoothing) : Kernel
 {
@@ -42,7 +42,7 @@ internal sealed partial class SoftmaxCrossEntropyRows(Tensor x, LossTargets targ
     public override IReadOnlyList<Tensor> Writes { get; } = [rows.Losses, rows.Weights, rows.Metrics];
 }
 
-/// <summary>dx[n, c] = (softmax(x[n])[c] - q[c]) w[n] seed.</summary>
+/// <summary>dx[n, c] = (softmax(x[n])[c] - q[c]) w[n] seed; NaN where the label is outside 0 to C - 1, so that the step is skipped.</summary>
 internal sealed partial class SoftmaxCrossEntropyGradient(Tensor x, LossTargets targets, LossRows rows, Tensor dx, StepControl control, float smoothing) : Kernel
 {
     public override string Name => "SoftmaxCrossEntropy.Gradient";
