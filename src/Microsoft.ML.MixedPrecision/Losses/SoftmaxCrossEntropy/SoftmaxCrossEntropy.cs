@@ -10,7 +10,7 @@ public sealed record SoftmaxCrossEntropy(float LabelSmoothing = 0f) : Loss
 {
     /// <summary>
     /// A factor for the weight of each row of a class, in the order of the label's keys; null for 1 each. The mean divides by
-    /// the sum of the weights, as PyTorch's CrossEntropyLoss does.
+    /// the sum of the weights, as PyTorch's CrossEntropyLoss does; with label smoothing the whole row is weighted, where PyTorch weights the smoothed part class by class.
     /// </summary>
     public IReadOnlyList<float>? ClassWeights { get; init; }
 
