@@ -115,7 +115,7 @@ internal static unsafe class GemmVerb
         NativeMemory.Clear(memory, 3 * floats * sizeof(float));
         return () =>
         {
-            for (int i = 0; i < PeakCalls; i++) TTile.Multiply<ByRow>(PeakDepth, memory, memory + floats, memory + 2 * floats, true);
+            for (int i = 0; i < PeakCalls; i++) TTile.Multiply<ByRow>(Walk.Along(PeakDepth, 1, TTile.Columns), memory, memory + floats, memory + 2 * floats, true);
         };
     }
 }

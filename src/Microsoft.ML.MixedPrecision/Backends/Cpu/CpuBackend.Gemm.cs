@@ -92,7 +92,8 @@ internal sealed unsafe partial class CpuBackend
         where TSink : unmanaged, ISink
     {
         int threads = Threads;
-        return () => MixedPrecision.Gemm.Run(m, n, k, a, b, map, sink, threads);
+        Reserve(MixedPrecision.Gemm.Scratch(m, n, k));
+        return () => MixedPrecision.Gemm.Run(m, n, k, a, b, map, sink, threads, _scratch);
     }
 
     private Action Clear<T>(MatrixProduct product) where T : unmanaged

@@ -13,6 +13,8 @@ internal sealed unsafe partial class CpuBackend : Backend
     public const int ElementGrain = 16384;
 
     private readonly Dictionary<Region, nint> _arenas = [];
+    private float* _scratch; // of one step, the largest that was bound
+    private long _scratchFloats;
 
     /// <param name="precision">The working storage.</param>
     /// <param name="threads">Threads to use, the caller's included; 0 for one per core.</param>
@@ -101,6 +103,17 @@ internal sealed unsafe partial class CpuBackend : Backend
     {
         foreach (nint arena in _arenas.Values) NativeMemory.AlignedFree((void*)arena);
         _arenas.Clear();
+        NativeMemory.AlignedFree(_scratch);
+        _scratch = null;
+        _scratchFloats = 0;
+    }
+
+    /// <summary>Makes room for the FP32 scratch of a step, which lives as long as the step runs. Read <see cref="_scratch"/> when it runs: it moves as it grows.</summary>
+    private void Reserve(long floats)
+    {
+        if (floats <= _scratchFloats) return;
+        _scratch = (float*)NativeMemory.AlignedRealloc(_scratch, checked((nuint)floats * sizeof(float)), 64);
+        _scratchFloats = floats;
     }
 
     private static void Expect(Tensor tensor, int length)

@@ -84,6 +84,23 @@ internal readonly unsafe struct ToGrid<T, TStorage>(T* data, int pitch, Conv2dGe
 
 internal static unsafe class Sink
 {
+    /// <summary>The finished sums of a tile, <paramref name="pitch"/> floats a row, to their place in C by way of the map. The tile is spoiled.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Store<TMap, TSink>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map, TSink sink)
+        where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
+    {
+        for (int i = 0; i < rows; i++, tile += pitch)
+        {
+            int j = 0;
+            for (; j <= columns - CpuVector.Width; j += CpuVector.Width)
+                sink.Store(map.Apply(Vector512.Load(tile + j), column + j), row + i, column + j);
+            if (j == columns) continue;
+            for (int edge = j; edge < columns; edge++) tile[edge] = map.Apply(tile[edge], column + edge);
+            sink.Store(Vector512.Load(tile + j), row + i, column + j, columns - j);
+        }
+    }
+
     /// <summary>The first elements of a vector, <paramref name="step"/> apart. Sixteen into a buffer, count out of it: one conversion of 16 beats ten of one (2.4 ns each).</summary>
     [SkipLocalsInit]
     public static void StoreFirst<T, TStorage>(Vector512<float> value, T* to, int step, int count)

@@ -1,5 +1,5 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
@@ -14,41 +14,88 @@ internal static unsafe class Gemm
     /// <summary>Below this many FLOP for each thread (1 us on Zen 5, 2 on Zen 4) one more thread brings little more than its hand-off costs (0.3 us).</summary>
     public const double FlopPerThread = 300_000;
 
-    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, int threads)
+    private const int LargestC = 16384, ShortestPart = 1024, MostParts = 16;
+
+    /// <summary>
+    /// The parts of k that a small C is summed in, so that it has work for many threads: by shape alone, so that the bits are
+    /// the same for any number of them. An element is then the sum of as many chains, added in their order.
+    /// </summary>
+    public static int Parts(int m, int n, int k) => (long)m * n > LargestC ? 1 : 1 << BitOperations.Log2((uint)Math.Clamp(k / ShortestPart, 1, MostParts));
+
+    /// <summary>Floats of scratch that a product needs.</summary>
+    public static long Scratch(int m, int n, int k) => Parts(m, n, k) is > 1 and var parts ? (long)parts * m * Pitch(n) : 0;
+
+    private static int Pitch(int n) => (n + CpuVector.Width - 1) / CpuVector.Width * CpuVector.Width;
+
+    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, int threads, float* scratch)
         where TA : unmanaged, IReader where TB : unmanaged, IReader
         where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(k);
         if (m <= 0 || n <= 0) return;
-        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink };
-        job.Tile = ChooseTile(m, n);
+        int parts = Parts(m, n, k);
+        if (parts > 1)
+        {
+            RunInParts(m, n, k, a, b, map, sink, Math.Min(threads, parts), scratch, parts);
+            return;
+        }
+        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Tile = TileShape.For(m, n) };
         threads = (int)Math.Clamp(2.0 * m * n * k / FlopPerThread, 1, Math.Min(threads, WorkerPool.Shared.Threads));
         job.Split(ref threads);
         if (threads == 1) Job<TA, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(threads, &Job<TA, TB, TMap, TSink>.Work, &job);
     }
 
-    /// <summary>The shape that takes least: its padded area over its speed. Shapes of 512 bits only, where there are any: 256 have half the speed but on Zen 4.</summary>
-    private static TileShape ChooseTile(int m, int n)
+    private static void RunInParts<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, int threads, float* scratch, int parts)
+        where TA : unmanaged, IReader where TB : unmanaged, IReader
+        where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
-        if (!Vector512.IsHardwareAccelerated) return new(6, 16, 1);
-        var best = new TileShape(8, 48, 1);
-        foreach (var shape in (ReadOnlySpan<TileShape>)[new(12, 32, 1), new(16, 16, 0.88)])
-            if (shape.Cost(m, n) < best.Cost(m, n)) best = shape;
-        return best;
+        var job = new PartsJob<TA, TB> { M = m, N = n, K = k, A = a, B = b, Tile = TileShape.For(m, n), Parts = parts, Threads = threads, Sums = scratch };
+        WorkerPool.Shared.Run(threads, &PartsJob<TA, TB>.Work, &job);
+        // Part upon part, then to its place: C is small.
+        int pitch = Pitch(n);
+        long size = (long)m * pitch;
+        for (long i = 0; i < size; i += CpuVector.Width)
+        {
+            var sum = Vector512.Load(scratch + i);
+            for (int part = 1; part < parts; part++) sum += Vector512.Load(scratch + part * size + i);
+            sum.Store(scratch + i);
+        }
+        Sink.Store(scratch, pitch, 0, 0, m, n, map, sink);
     }
 
-    /// <param name="Speed">Part of the core's FMA peak.</param>
-    private readonly record struct TileShape(int Rows, int Columns, double Speed)
+    /// <summary>All of C for each part of k, into scratch.</summary>
+    private struct PartsJob<TA, TB>
+        where TA : unmanaged, IReader where TB : unmanaged, IReader
     {
-        public double Cost(int m, int n) => (double)((m + Rows - 1) / Rows) * ((n + Columns - 1) / Columns) * Rows * Columns / Speed;
+        public int M, N, K, Parts, Threads;
+        public TA A;
+        public TB B;
+        public TileShape Tile;
+        public float* Sums;
+
+        public static void Work(void* job, int thread)
+        {
+            ref var j = ref *(PartsJob<TA, TB>*)job;
+            int depth = (j.K + j.Parts - 1) / j.Parts, pitch = Pitch(j.N);
+            for (int part = thread * j.Parts / j.Threads; part < (thread + 1) * j.Parts / j.Threads; part++)
+            {
+                int k0 = part * depth;
+                var one = new Job<TA, TB, Plain, ToRows<float, CpuSingleStorage>>
+                {
+                    M = j.M, N = j.N, K0 = k0, K = Math.Min(depth, j.K - k0), A = j.A, B = j.B, Tile = j.Tile,
+                    Sink = new(j.Sums + (long)part * j.M * pitch, pitch),
+                };
+                one.Whole();
+            }
+        }
     }
 
     private struct Job<TA, TB, TMap, TSink>
         where TA : unmanaged, IReader where TB : unmanaged, IReader
         where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
-        public int M, N, K;
+        public int M, N, K, K0;
         public TA A;
         public TB B;
         public TMap Map;
@@ -84,12 +131,19 @@ internal static unsafe class Gemm
         {
             ref var j = ref *(Job<TA, TB, TMap, TSink>*)job;
             int row = thread / j._across * j._rows, column = thread % j._across * j._columns;
-            int m = Math.Min(j._rows, j.M - row), n = Math.Min(j._columns, j.N - column);
-            if (j.Tile.Columns == 48) j.Block<Tile8x3<Lane512>>(row, column, m, n);
-            else if (j.Tile.Columns == 32) j.Block<Tile12x2<Lane512>>(row, column, m, n);
-            else if (Vector512.IsHardwareAccelerated) j.Block<Tile16x1<Lane512>>(row, column, m, n);
-            else if (Vector256.IsHardwareAccelerated) j.Block<Tile6x2<Lane256>>(row, column, m, n);
-            else j.Block<Tile6x4<Lane128>>(row, column, m, n);
+            j.Block(row, column, Math.Min(j._rows, j.M - row), Math.Min(j._columns, j.N - column));
+        }
+
+        /// <summary>All of C, here.</summary>
+        public void Whole() => Block(0, 0, M, N);
+
+        private void Block(int row, int column, int m, int n)
+        {
+            if (Tile.Columns == 48) Block<Tile8x3<Lane512>>(row, column, m, n);
+            else if (Tile.Columns == 32) Block<Tile12x2<Lane512>>(row, column, m, n);
+            else if (Vector512.IsHardwareAccelerated) Block<Tile16x1<Lane512>>(row, column, m, n);
+            else if (Vector256.IsHardwareAccelerated) Block<Tile6x2<Lane256>>(row, column, m, n);
+            else Block<Tile6x4<Lane128>>(row, column, m, n);
         }
 
         private void Block<TTile>(int row, int column, int m, int n) where TTile : struct, ITile
@@ -103,14 +157,14 @@ internal static unsafe class Gemm
         {
             int mr = TTile.Rows, nr = TTile.Columns;
             var block = Blocking.For(m, n, K, mr, nr, TA.LinesAreRows);
-            var buffers = Buffers.Mine;
+            var buffers = GemmBuffers.Mine;
             bool onePart = block.Depth >= K;
             for (int jc = 0; jc < n; jc += block.Columns)
             {
                 int nc = Math.Min(block.Columns, n - jc), columnTiles = (nc + nr - 1) / nr;
                 if (block.WholeB)
                     for (int pc = 0; pc < K; pc += block.Depth)
-                        PackB<TTile>(pc, Math.Min(block.Depth, K - pc), column + jc, nc, buffers.B + (long)pc * columnTiles * nr, buffers.Lines);
+                        Packing.OfB(B, K0 + pc, Math.Min(block.Depth, K - pc), column + jc, nc, nr, buffers.B + (long)pc * columnTiles * nr, buffers.Lines);
                 for (int ic = 0; ic < m; ic += block.Rows)
                 {
                     int mc = Math.Min(block.Rows, m - ic);
@@ -118,22 +172,23 @@ internal static unsafe class Gemm
                     {
                         int kc = Math.Min(block.Depth, K - pc);
                         bool first = pc == 0, last = pc + kc == K;
+                        var walk = Walk.Along(kc, TA.LinesAreRows ? 1 : mr, nr);
                         float* b = buffers.B;
                         if (block.WholeB) b += (long)pc * columnTiles * nr;
-                        else PackB<TTile>(pc, kc, column + jc, nc, b, buffers.Lines);
+                        else Packing.OfB(B, K0 + pc, kc, column + jc, nc, nr, b, buffers.Lines);
                         for (int ib = 0; ib < mc; ib += block.PackedRows)
                         {
                             int mb = Math.Min(block.PackedRows, mc - ib);
-                            if (TA.LinesAreRows) A.Read(row + ic + ib, mb, pc, kc, buffers.A, ByRow.Stride);
-                            else Packing.AcrossLines(A, pc, kc, row + ic + ib, mb, mr, buffers.A, buffers.Lines);
+                            if (TA.LinesAreRows) A.Read(row + ic + ib, mb, K0 + pc, kc, buffers.A, ByRow.Stride);
+                            else Packing.AcrossLines(A, K0 + pc, kc, row + ic + ib, mb, mr, buffers.A, buffers.Lines);
                             for (int ir = 0; ir < mb; ir += mr)
                             {
                                 float* a = buffers.A + (TA.LinesAreRows ? 0 : (long)ir * kc);
                                 float* sum = buffers.Sums + (onePart ? 0 : (long)((ib + ir) / mr) * columnTiles * mr * nr);
                                 for (int jr = 0; jr < nc; jr += nr)
                                 {
-                                    TTile.Multiply<TLayout>(kc, a, b + (long)jr * kc, sum, first);
-                                    if (last) Finish(sum, nr, row + ic + ib + ir, column + jc + jr, Math.Min(mr, mb - ir), Math.Min(nr, nc - jr));
+                                    TTile.Multiply<TLayout>(walk, a, b + (long)jr * kc, sum, first);
+                                    if (last) MixedPrecision.Sink.Store(sum, nr, row + ic + ib + ir, column + jc + jr, Math.Min(mr, mb - ir), Math.Min(nr, nc - jr), Map, Sink);
                                     if (!onePart) sum += mr * nr;
                                 }
                             }
@@ -141,52 +196,6 @@ internal static unsafe class Gemm
                     }
                 }
             }
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void PackB<TTile>(int k0, int depth, int start, int count, float* panels, float* lines) where TTile : struct, ITile
-        {
-            if (TB.LinesAreRows) Packing.AcrossLines(B, k0, depth, start, count, TTile.Columns, panels, lines);
-            else Packing.AlongLines(B, k0, depth, start, count, TTile.Columns, panels, lines);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Finish(float* tile, int nr, int row, int column, int rows, int columns)
-        {
-            for (int i = 0; i < rows; i++, tile += nr)
-            {
-                int j = 0;
-                for (; j <= columns - 16; j += 16)
-                    Sink.Store(Map.Apply(Vector512.Load(tile + j), column + j), row + i, column + j);
-                if (j == columns) continue;
-                for (int edge = j; edge < columns; edge++) tile[edge] = Map.Apply(tile[edge], column + edge);
-                Sink.Store(Vector512.Load(tile + j), row + i, column + j, columns - j);
-            }
-        }
-    }
-
-    /// <summary>One set for each thread, made once, aligned to cache lines, freed after the thread's end.</summary>
-    private sealed class Buffers
-    {
-        [ThreadStatic] private static Buffers? t_mine;
-
-        public static Buffers Mine => t_mine ??= new Buffers();
-
-        public readonly float* A = Allocate(Blocking.ACapacity + 64 * Blocking.MaxDepth);
-        public readonly float* B = Allocate(Blocking.BCapacity + 64 * Blocking.MaxDepth);
-        public readonly float* Sums = Allocate(Blocking.SumCapacity + 64 * 48);
-        public readonly float* Lines = Allocate(Blocking.LineCapacity);
-
-        ~Buffers()
-        {
-            foreach (nint p in (ReadOnlySpan<nint>)[(nint)A, (nint)B, (nint)Sums, (nint)Lines]) NativeMemory.AlignedFree((void*)p);
-        }
-
-        private static float* Allocate(int floats)
-        {
-            var p = (float*)NativeMemory.AlignedAlloc((nuint)floats * 4, 64);
-            new Span<float>(p, floats).Clear();
-            return p;
         }
     }
 }

@@ -10,6 +10,15 @@ internal static unsafe class Packing
     /// <summary>Lines converted at once on the way to panels: 16 lines of 512 floats are 32 KB.</summary>
     private const int LinesAtOnce = 16;
 
+    /// <summary>Panels of B, <paramref name="width"/> columns each, k after k; panel p begins at p * width * depth.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void OfB<TReader>(TReader reader, int k0, int depth, int start, int count, int width, float* panels, float* scratch)
+        where TReader : unmanaged, IReader
+    {
+        if (TReader.LinesAreRows) AcrossLines(reader, k0, depth, start, count, width, panels, scratch);
+        else AlongLines(reader, k0, depth, start, count, width, panels, scratch);
+    }
+
     /// <summary>
     /// Lines are steps of k (B by rows, A by columns): panel p holds width elements of each k, k after k.
     /// <paramref name="scratch"/> takes LinesAtOnce * (count + 16) floats.

@@ -1,0 +1,28 @@
+using System.Runtime.InteropServices;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A thread's panels: made once, aligned to cache lines, freed after the thread's end. Zeros at first, so that what is read beyond a panel is no signal.</summary>
+internal sealed unsafe class GemmBuffers
+{
+    [ThreadStatic] private static GemmBuffers? t_mine;
+
+    public static GemmBuffers Mine => t_mine ??= new GemmBuffers();
+
+    public readonly float* A = Allocate(Blocking.ACapacity + 64 * Blocking.MaxDepth);
+    public readonly float* B = Allocate(Blocking.BCapacity + 64 * Blocking.MaxDepth);
+    public readonly float* Sums = Allocate(Blocking.SumCapacity + 64 * 48);
+    public readonly float* Lines = Allocate(Blocking.LineCapacity);
+
+    ~GemmBuffers()
+    {
+        foreach (nint p in (ReadOnlySpan<nint>)[(nint)A, (nint)B, (nint)Sums, (nint)Lines]) NativeMemory.AlignedFree((void*)p);
+    }
+
+    private static float* Allocate(int floats)
+    {
+        var p = (float*)NativeMemory.AlignedAlloc((nuint)floats * 4, 64);
+        new Span<float>(p, floats).Clear();
+        return p;
+    }
+}
