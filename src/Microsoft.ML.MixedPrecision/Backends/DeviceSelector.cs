@@ -32,7 +32,7 @@ internal static class DeviceSelector
     /// <param name="gpuDeviceId"><c>MLContext.GpuDeviceId</c>; matters only where <paramref name="device"/> is null.</param>
     /// <param name="fallbackToCpu">Whether an absent GPU means the CPU, with a line in the log, and no exception.</param>
     /// <param name="log">Takes that line.</param>
-    /// <param name="threads">Of the CPU, where it is chosen; 0 for one per core.</param>
+    /// <param name="threads">Of the CPU, where it is chosen; 0 for one per core. More than one per core are not made: <paramref name="log"/> says so.</param>
     /// <param name="catalog">The devices to choose from; null for this machine's.</param>
     /// <exception cref="ArgumentException"><paramref name="device"/> is none of the forms above.</exception>
     /// <exception cref="InvalidOperationException">The device is not there or does not open, and there is no fallback.</exception>
@@ -44,7 +44,7 @@ internal static class DeviceSelector
         string asked = device is not null ? $"Device = \"{device}\""
             : gpuDeviceId is { } id ? $"MLContext.GpuDeviceId = {id}"
             : "neither Device nor MLContext.GpuDeviceId names a GPU";
-        if (kinds.Length == 0) return Cpu(threads, $"because {(device is null ? asked : $"{asked} says so")}");
+        if (kinds.Length == 0) return Cpu(threads, $"because {(device is null ? asked : $"{asked} says so")}", log);
 
         var surveys = kinds.Select(kind => (Kind: kind, Survey: catalog.Survey(kind))).ToArray();
         Exception? cause = null;
@@ -77,11 +77,16 @@ internal static class DeviceSelector
                 $"{asked}: expected that GPU, but it cannot be used. {problem} Or train on the CPU: Device = \"cpu\", or MLContext.FallbackToCpu = true.", cause);
         }
         log($"{asked}, but the CPU trains, as MLContext.FallbackToCpu allows. {problem}");
-        return Cpu(threads, $"because the GPU of {asked} is not there and MLContext.FallbackToCpu is set");
+        return Cpu(threads, $"because the GPU of {asked} is not there and MLContext.FallbackToCpu is set", log);
     }
 
-    private static DeviceChoice Cpu(int threads, string reason) =>
-        new(precision => new CpuBackend(precision, threads), $"Training on the CPU, {reason}.");
+    private static DeviceChoice Cpu(int threads, string reason, Action<string> log)
+    {
+        int most = WorkerPool.Shared.Threads;
+        if (threads > most) log(FormattableString.Invariant($"Threads = {threads}, but this process has {most} core{(most == 1 ? "" : "s")}: {most} train, because more would wait for each other."));
+        int used = Math.Min(threads, most);
+        return new(precision => new CpuBackend(precision, used), $"Training on the CPU, {reason}.");
+    }
 
     private static string Name(AcceleratorType kind) => kind == AcceleratorType.Cuda ? "CUDA" : kind.ToString();
 

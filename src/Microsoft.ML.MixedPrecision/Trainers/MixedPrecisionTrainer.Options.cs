@@ -81,6 +81,13 @@ public sealed partial class MixedPrecisionTrainer
         public string? Device;
 
         /// <summary>
+        /// Threads that train on the CPU, the one that calls Fit included; 0 (the default): one per core, at most 4096. More than the machine has cores for this
+        /// process are not used, and the log says so. The bits of a run do not depend on it. Without effect on a GPU, on the one thread
+        /// that reads rows ahead, and on scoring, where ONNX Runtime has threads of its own.
+        /// </summary>
+        public int Threads;
+
+        /// <summary>
         /// Of initial weights, shuffles, the split and dropout: with one seed, a run on the same device repeats bit for bit. Null (the default): the
         /// seed of the <see cref="MLContext"/>, and where that has none, another one for each trainer.
         /// </summary>
@@ -99,8 +106,7 @@ public sealed partial class MixedPrecisionTrainer
         /// <summary>Bytes of rows kept in memory; fixed, so that a run is the same on every machine.</summary>
         internal long CacheBytes = 1L << 30;
 
-        /// <summary>Threads of the CPU backend; 0 for one per core. The bits of a run do not depend on it.</summary>
-        internal int CpuThreads;
+        private const int MaxThreads = 4096;
 
         internal Options Copy() => (Options)MemberwiseClone();
 
@@ -120,6 +126,7 @@ public sealed partial class MixedPrecisionTrainer
             Expect(ValidationFraction is >= 0f and < 1f, nameof(ValidationFraction), ValidationFraction, "a fraction from 0 to below 1");
             Expect(ValidationSet is null || ValidationFraction == 0f, nameof(ValidationFraction), ValidationFraction, "0, because ValidationSet is set; use one of them");
             DeviceSelector.Validate(Device);
+            Expect(Threads is >= 0 and <= MaxThreads, nameof(Threads), Threads, $"0 for one per core, or a number of threads up to {MaxThreads}");
             EarlyStopping?.Validate();
             Expect(EarlyStopping is null || ValidationSet is not null || ValidationFraction > 0f, nameof(EarlyStopping), EarlyStopping, "a ValidationSet or a ValidationFraction for it to watch");
             Optimizer?.Validate();

@@ -64,7 +64,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         var network = Head.Fit(_options.Network!, columns.Label, columns.Task, columns.Outputs);
         var loss = _options.Loss ?? TrainingTask.DefaultLoss(columns.Task);
         var device = DeviceSelector.Select(_options.Device, Catalogs.GpuDeviceId(_environment), Catalogs.FallbackToCpu(_environment),
-            line => channel.Warning(MessageSensitivity.None, line), _options.CpuThreads);
+            line => channel.Warning(MessageSensitivity.None, line), _options.Threads);
         // On a thread of its own: a source that blocks must not keep a cancelled Fit.
         var data = Task.Factory.StartNew(() => TrainingData.Load(input, columns, _options, loss, _asked, _seed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
             .WaitAsync(_options.CancellationToken).GetAwaiter().GetResult();

@@ -76,6 +76,19 @@ public sealed class DeviceSelectorTests
     }
 
     [TestMethod]
+    public void More_threads_than_cores_are_not_made_and_the_log_says_so()
+    {
+        int cores = Environment.ProcessorCount;
+        using var all = Assert.IsInstanceOfType<CpuBackend>(Select("cpu", null, new Machine(), threads: cores).Create(Precision.Mixed));
+        Assert.AreEqual(cores, all.Threads);
+        Assert.IsEmpty(_log);
+
+        using var more = Assert.IsInstanceOfType<CpuBackend>(Select("cpu", null, new Machine(), threads: cores + 3).Create(Precision.Mixed));
+        Assert.AreEqual(cores, more.Threads);
+        Assert.Contains($"Threads = {cores + 3}, but this process has {cores} core", _log.Single());
+    }
+
+    [TestMethod]
     [DataRow("gpu")]
     [DataRow("")]
     [DataRow("cuda")]

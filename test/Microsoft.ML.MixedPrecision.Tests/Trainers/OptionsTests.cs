@@ -24,6 +24,9 @@ public sealed class OptionsTests
         Case("GradientClipNorm", o => o.GradientClipNorm = -1f),
         Case("GradientClipNorm", o => o.GradientClipNorm = float.NaN),
         Case("Precision", o => o.Precision = (Precision)7),
+        Case("Threads", o => o.Threads = -1),
+        Case("Threads", o => o.Threads = 5000),
+        Case("Threads", o => o.Threads = int.MaxValue),
         Case("ValidationFraction", o => o.ValidationFraction = -0.1f),
         Case("ValidationFraction", o => o.ValidationFraction = 1f),
         Case("ValidationFraction", o => o.ValidationFraction = float.NaN),
@@ -187,6 +190,20 @@ public sealed class OptionsTests
         using var model = new MixedPrecisionTrainer(ml, TrainerData.Options()).Fit(TrainerData.Keyed(ml, 60));
         StringAssert.Contains(model.Report.Device, "CPU");
         StringAssert.Contains(model.Report.DeviceReason, "97");
+    }
+
+    [TestMethod]
+    public void ThreadsAreThoseOfTheOptions()
+    {
+        StringAssert.StartsWith(Device(1), "CPU, 1 thread,");
+        StringAssert.StartsWith(Device(0), $"CPU, {Environment.ProcessorCount} thread");
+        if (Environment.ProcessorCount > 1) StringAssert.StartsWith(Device(2), "CPU, 2 threads,");
+
+        string Device(int threads)
+        {
+            using var model = new MixedPrecisionTrainer(_ml, TrainerData.Options(o => (o.Threads, o.Epochs) = (threads, 1))).Fit(TrainerData.Keyed(_ml, 32));
+            return model.Report.Device;
+        }
     }
 
     [TestMethod]

@@ -17,7 +17,7 @@ public sealed class RepeatTests
     {
         // Wide enough that the kernels do split their work: 256 rows x 256 outputs are 4 grains.
         static void Wide(MixedPrecisionTrainer.Options o, int threads) =>
-            (o.Network, o.BatchSize, o.Epochs, o.CpuThreads) = (Network.Vector(TrainerData.Features).Linear(256).Relu().Linear(64).Relu(), 256, 2, threads);
+            (o.Network, o.BatchSize, o.Epochs, o.Threads) = (Network.Vector(TrainerData.Features).Linear(256).Relu().Linear(64).Relu(), 256, 2, threads);
         CollectionAssert.AreEqual(Fit(o => Wide(o, 1), 512), Fit(o => Wide(o, 2), 512));
     }
 
