@@ -12,6 +12,8 @@ internal sealed unsafe partial class CpuBackend
         {
             { A: DenseOperand { Transposed: false } a } => WithA<T, TStorage, RowMajor<T, TStorage>>(product, Dense<T, TStorage>(a)),
             { A: DenseOperand a } => WithA<T, TStorage, Transpose<RowMajor<T, TStorage>>>(product, new(Dense<T, TStorage>(a))),
+            { A: PatchesOperand { Transposed: false } a, B: DenseOperand { Transposed: false } b } when StripConvolution.Fits<T, TStorage>(a.Geometry, a.Geometry.OutWidth, product.N) =>
+                Convolution<T, TStorage>(product, a.Geometry, new(Pointer<T>(a.Source), a.Geometry, a.Geometry.OutHeight, a.Geometry.OutWidth), Dense<T, TStorage>(b)),
             { A: PatchesOperand { Transposed: false } a } when ReadsByTap(a.Geometry) => WithA<T, TStorage, OneChannelPatches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry)),
             { A: PatchesOperand { Transposed: false } a } => WithA<T, TStorage, Patches<T, TStorage>>(product, new(Pointer<T>(a.Source), a.Geometry, a.Group)),
             { A: PatchesOperand a, B: DenseOperand { Transposed: false } b, Bias: null } => WeightGradient<T, TStorage>(product, a, b),
@@ -39,6 +41,17 @@ internal sealed unsafe partial class CpuBackend
         return product.Bias is { } bias
             ? Run(product.M, product.N, product.K, a, b, new Bias<T, TStorage>(Pointer<T>(bias)), sink)
             : Run(product.M, product.N, product.K, a, b, new Plain(), sink);
+    }
+
+    /// <summary>A forward convolution of few channels, its product walking over the image itself.</summary>
+    private Action Convolution<T, TStorage>(MatrixProduct product, Conv2dGeometry g, ImageStrip<T, TStorage> image, RowMajor<T, TStorage> weights)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        var sink = new ToRows<T, TStorage>(Target<T>(product), product.Pitch);
+        return product.Bias is { } bias
+            ? Run(image, g.Batch, product.N, weights, new Bias<T, TStorage>(Pointer<T>(bias)), sink)
+            : Run(image, g.Batch, product.N, weights, new Plain(), sink);
     }
 
     /// <summary>
@@ -76,7 +89,9 @@ internal sealed unsafe partial class CpuBackend
                 var patches = new Patches<T, TStorage>(Pointer<T>(a.Source), convolution, a.Group, y.Pixels, x.Pixels);
                 var taps = new ReversedTaps<T, TStorage>(Pointer<T>(b.Source), g, b.Group, y, x);
                 int m = g.Batch * y.Pixels * x.Pixels, k = convolution.Patch;
-                steps.Add(stride == 1
+                steps.Add(stride == 1 && StripConvolution.Fits<T, TStorage>(convolution, x.Pixels, product.N)
+                    ? Run(new ImageStrip<T, TStorage>(Pointer<T>(a.Source), convolution, y.Pixels, x.Pixels), g.Batch, product.N, taps, new Plain(), new ToRows<T, TStorage>(Target<T>(product), product.Pitch))
+                    : stride == 1
                     ? Run(m, product.N, k, patches, taps, new Plain(), new ToRows<T, TStorage>(Target<T>(product), product.Pitch))
                     : Run(m, product.N, k, patches, taps, new Plain(), new ToGrid<T, TStorage>(Target<T>(product), product.Pitch, g, y, x)));
             }
@@ -94,6 +109,16 @@ internal sealed unsafe partial class CpuBackend
         int threads = Threads;
         Reserve(MixedPrecision.Gemm.Scratch(m, n, k));
         return () => MixedPrecision.Gemm.Run(m, n, k, a, b, map, sink, threads, _scratch);
+    }
+
+    private Action Run<T, TStorage, TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink)
+        where T : unmanaged where TStorage : struct, ICpuStorage<T>
+        where TB : unmanaged, IReader
+        where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
+    {
+        int threads = Threads;
+        return () => StripConvolution.Run(image, batch, n, b, map, sink, threads);
     }
 
     private Action Clear<T>(MatrixProduct product) where T : unmanaged
