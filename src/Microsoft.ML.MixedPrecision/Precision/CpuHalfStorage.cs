@@ -59,30 +59,24 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
         return value | (special & Vector512.Create(float.PositiveInfinity));
     }
 
-    /// <summary>Round to nearest even. Three ranges, computed side by side and selected: no branches.</summary>
+    /// <summary>
+    /// Round to nearest even, with the adder as the rounder: |x| in [2^e, 2^(e+1)) plus 2^(e+13) has a last place of 2^(e-10), the
+    /// half's; below 2^-14, where e stays -14, that is 2^-24, the subnormal's. The low bits of the sum are then the mantissa with
+    /// its leading 1, and adding (e + 14) * 2^10 makes the half, carries and all. Only the low 16 bits are kept, so that what
+    /// stands above them need not be cleared.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<ushort> FromSingle(Vector512<float> value)
     {
         var bits = value.AsUInt32();
-        var sign = (bits >> 16) & Vector512.Create(0x8000u);
-        var magnitude = bits & Vector512.Create(0x7FFFFFFFu);
-
-        // Normal: re-bias (-112 << 23) and add half an ulp less one, plus the odd bit: ties go to even.
-        // A carry out of the mantissa goes into the exponent, which is also how 65520 becomes infinity.
-        var odd = (magnitude >> 13) & Vector512<uint>.One;
-        var normal = (magnitude + Vector512.Create(0xC8000FFFu) + odd) >> 13;
-
-        // Below 2^-14: adding 0.5 makes the adder round at 2^-24, the subnormal step.
-        var half = Vector512.Create(0.5f);
-        var small = (magnitude.AsSingle() + half).AsUInt32() - half.AsUInt32();
-
-        // 2^16 and above is infinity; NaN keeps a quiet bit.
-        var isNaN = Vector512.GreaterThan(magnitude, Vector512.Create(0x7F800000u));
-        var special = Vector512.ConditionalSelect(isNaN, Vector512.Create(0x7E00u), Vector512.Create(0x7C00u));
-
-        var result = Vector512.ConditionalSelect(Vector512.LessThan(magnitude, Vector512.Create(0x38800000u)), small, normal);
-        result = Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x47800000u)), special, result);
-        result |= sign;
+        // From 65520 on a half is infinite, and 65536 rounds to that. NaN would pass the minimum on some machines only: see below.
+        var magnitude = Vector512.MinNative((bits & Vector512.Create(0x7FFFFFFFu)).AsSingle(), Vector512.Create(65536f));
+        var power = Vector512.Max(magnitude.AsUInt32() & Vector512.Create(0x7F800000u), Vector512.Create(0x38800000u)); // 2^e, at least 2^-14
+        var rounded = (magnitude + (power + Vector512.Create(13u << 23)).AsSingle()).AsUInt32();
+        // -(113 << 10), which takes the float's bias less 14 from the exponent, is 0x3C00 in the low 16 bits.
+        var signAndBias = ((bits >> 16) & Vector512.Create(0x8000u)) | Vector512.Create(0x3C00u);
+        var result = rounded + (power >> 13) + signAndBias;
+        result = Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), result, (bits >> 16) | Vector512.Create(0x7E00u)); // NaN keeps its sign and a quiet bit
         return Avx512F.IsSupported
             ? Avx512F.ConvertToVector256UInt16(result)
             : Vector256.Narrow(result.GetLower(), result.GetUpper());

@@ -3,17 +3,19 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>What happens to a finished sum, by vector and for the last few by element.</summary>
+/// <summary>What happens to finished sums, a vector of 16 columns at a time.</summary>
 internal interface IMap
 {
-    Vector512<float> Apply(Vector512<float> sum, int column);
-    float Apply(float sum, int column);
+    /// <summary>What the map knows of <paramref name="count"/> columns, 1 to 16: made once for all rows of a tile.</summary>
+    Vector512<float> OfColumns(int column, int count);
+
+    Vector512<float> Apply(Vector512<float> sum, Vector512<float> ofColumns);
 }
 
 internal readonly struct Plain : IMap
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> sum, int column) => sum;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public float Apply(float sum, int column) => sum;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> OfColumns(int column, int count) => default;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> sum, Vector512<float> ofColumns) => sum;
 }
 
 /// <summary>Adds a bias in working storage, one per column.</summary>
@@ -22,8 +24,12 @@ internal readonly unsafe struct Bias<T, TStorage>(T* bias) : IMap
     where TStorage : struct, ICpuStorage<T>
 {
     private readonly T* _bias = bias;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> sum, int column) => sum + TStorage.Load16(_bias + column);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public float Apply(float sum, int column) => sum + TStorage.Load(_bias[column]);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> OfColumns(int column, int count) =>
+        count == CpuVector.Width ? TStorage.Load16(_bias + column) : CpuVector.Load<T, TStorage>(_bias + column, count);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> sum, Vector512<float> ofColumns) => sum + ofColumns;
 }
 
 /// <summary>Where the results go.</summary>
@@ -84,20 +90,25 @@ internal readonly unsafe struct ToGrid<T, TStorage>(T* data, int pitch, Conv2dGe
 
 internal static unsafe class Sink
 {
-    /// <summary>The finished sums of a tile, <paramref name="pitch"/> floats a row, to their place in C by way of the map. The tile is spoiled.</summary>
+    /// <summary>The finished sums of a tile, <paramref name="pitch"/> floats a row, to their place in C by way of the map.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Store<TMap, TSink>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map, TSink sink)
         where TMap : unmanaged, IMap
         where TSink : unmanaged, ISink
     {
-        for (int i = 0; i < rows; i++, tile += pitch)
+        for (int j = 0; j < columns; j += CpuVector.Width)
         {
-            int j = 0;
-            for (; j <= columns - CpuVector.Width; j += CpuVector.Width)
-                sink.Store(map.Apply(Vector512.Load(tile + j), column + j), row + i, column + j);
-            if (j == columns) continue;
-            for (int edge = j; edge < columns; edge++) tile[edge] = map.Apply(tile[edge], column + edge);
-            sink.Store(Vector512.Load(tile + j), row + i, column + j, columns - j);
+            int count = Math.Min(CpuVector.Width, columns - j);
+            var ofColumns = map.OfColumns(column + j, count);
+            float* sums = tile + j;
+            if (count == CpuVector.Width)
+            {
+                for (int i = 0; i < rows; i++, sums += pitch) sink.Store(map.Apply(Vector512.Load(sums), ofColumns), row + i, column + j);
+            }
+            else
+            {
+                for (int i = 0; i < rows; i++, sums += pitch) sink.Store(map.Apply(Vector512.Load(sums), ofColumns), row + i, column + j, count);
+            }
         }
     }
 
