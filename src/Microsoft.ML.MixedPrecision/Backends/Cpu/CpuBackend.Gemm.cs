@@ -62,11 +62,26 @@ internal sealed unsafe partial class CpuBackend
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
+        if (StripWeightGradient.Fits<T, TStorage>(a.Geometry) && b.Pitch == a.Geometry.Filters) return StripGradient<T, TStorage>(product, a, b);
         if (ReadsByTap(a.Geometry))
             return WithA<T, TStorage, Transpose<OneChannelPatches<T, TStorage>>>(product, new(new(Pointer<T>(a.Source), a.Geometry)));
         return Run(product.N, product.M, product.K,
             new Transpose<RowMajor<T, TStorage>>(Dense<T, TStorage>(b)), new Patches<T, TStorage>(Pointer<T>(a.Source), a.Geometry, a.Group),
             new Plain(), new ToColumns<T, TStorage>(Target<T>(product), product.Pitch));
+    }
+
+    private Action StripGradient<T, TStorage>(MatrixProduct product, PatchesOperand a, DenseOperand b)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        var g = a.Geometry;
+        var image = new ImageStrip<T, TStorage>(Pointer<T>(a.Source), g, g.OutHeight, g.OutWidth);
+        var plan = StripWeightGradient.Plan(image, g.Batch, g.Filters);
+        var sink = new ToColumns<T, TStorage>(Target<T>(product), product.Pitch);
+        T* dy = Pointer<T>(b.Source) + b.Start;
+        int threads = Threads;
+        Reserve(plan.Parts * plan.PartFloats(g.KernelHeight));
+        return () => StripWeightGradient.Run(image, dy, plan, sink, threads, _scratch);
     }
 
     /// <summary>The convolution of the output gradient that gives the input gradient: one for each class of input pixels.</summary>

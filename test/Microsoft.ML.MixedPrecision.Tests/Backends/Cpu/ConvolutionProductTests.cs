@@ -23,6 +23,10 @@ public sealed class ConvolutionProductTests
         new(2, 9, 20, 1, 16, new(new(1, 7), 1, new(0, 3), 1), Groups: 1),
         new(4, 16, 16, 16, 20, new(3, 1, 1, 1), Groups: 1), // enough for two threads
         new(4, 17, 16, 16, 20, new(3, 2, 1, 1), Groups: 1),
+        new(2, 9, 26, 3, 18, new(3, 1, 1, 1), Groups: 1), // over image strips, each number of channels that has a layout of its own
+        new(2, 13, 12, 32, 50, new(3, 1, 0, 1), Groups: 1),
+        new(1, 8, 8, 64, 33, new(new(3, 2), 1, new(2, 1), 1), Groups: 1),
+        new(1, 70, 60, 16, 8, new(new(2, 3), 1, new(0, 1), 1), Groups: 1), // several strips of one image
     ];
 
     private static readonly Pass[] s_passes = Enum.GetValues<Pass>();
@@ -50,18 +54,24 @@ public sealed class ConvolutionProductTests
         }
     }
 
+    /// <summary>A weight gradient over strips has a chain for each part of the batch, here for each example; the parts are added in their order.</summary>
     [TestMethod]
     public void Each_element_is_one_chain_of_fused_multiply_adds()
     {
+        int inParts = 0;
         foreach (var g in s_geometries)
         {
             using var layer = new Layer(g, Precision.Single, threads: 2);
             foreach (var pass in s_passes)
             {
-                var chain = layer.Sum(pass, (sum, a, b) => MathF.FusedMultiplyAdd(a, b, (float)sum));
-                CollectionAssert.AreEqual(chain.Select(sum => (float)sum).ToArray(), layer.Run(pass), $"{pass} of {g}");
+                bool parts = pass == Pass.WeightGradient && StripWeightGradient.Fits<float, CpuSingleStorage>(g);
+                if (parts) inParts++;
+                var chains = Enumerable.Range(0, parts ? g.Batch : 1)
+                    .Select(n => layer.Sum(pass, (sum, a, b) => MathF.FusedMultiplyAdd(a, b, (float)sum), parts ? n : null).Select(sum => (float)sum).ToArray());
+                CollectionAssert.AreEqual(chains.Aggregate((x, y) => [.. x.Zip(y, (a, b) => a + b)]), layer.Run(pass), $"{pass} of {g}");
             }
         }
+        Assert.IsGreaterThan(3, inParts);
     }
 
     [TestMethod]
@@ -141,11 +151,14 @@ public sealed class ConvolutionProductTests
             _ => g.KernelHeight * g.KernelWidth * g.GroupFilters,
         };
 
-        public double[] Sum(Pass pass, Func<double, float, float, double> add)
+        /// <param name="example">The only one whose terms are added; null for all.</param>
+        public double[] Sum(Pass pass, Func<double, float, float, double> add, int? example = null)
         {
             var sums = new double[Target(pass).Length];
+            int outputs = _g.OutPixels * _g.Filters / _g.Batch;
             foreach (var t in Convolution.Terms(_g))
             {
+                if (example is { } n && t.Output / outputs != n) continue;
                 var (element, a, b) = pass switch
                 {
                     Pass.Forward => (t.Output, _imageValues[t.Image], _weightValues[t.Weight]),
