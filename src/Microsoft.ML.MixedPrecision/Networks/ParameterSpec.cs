@@ -18,17 +18,16 @@ internal sealed record BufferSpec(string Name, float Initial, int Length);
 /// <summary>How a parameter is filled before the first step. Equal seeds give equal values on every device.</summary>
 internal abstract record Initializer
 {
-    public abstract float[] Create(int length, CounterRandom random);
+    /// <summary>Fills a part of a parameter. A value is a function of its place alone, so that parts of any size give the same parameter.</summary>
+    /// <param name="values">The part.</param>
+    /// <param name="first">The place of its first element within the parameter.</param>
+    /// <param name="random">Of the whole parameter.</param>
+    public abstract void Fill(Span<float> values, int first, CounterRandom random);
 
     /// <summary>The same value everywhere.</summary>
     public sealed record Constant(float Value) : Initializer
     {
-        public override float[] Create(int length, CounterRandom random)
-        {
-            var values = new float[length];
-            Array.Fill(values, Value);
-            return values;
-        }
+        public override void Fill(Span<float> values, int first, CounterRandom random) => values.Fill(Value);
     }
 
     /// <summary>
@@ -37,12 +36,10 @@ internal abstract record Initializer
     /// </summary>
     public sealed record FanIn(int Inputs) : Initializer
     {
-        public override float[] Create(int length, CounterRandom random)
+        public override void Fill(Span<float> values, int first, CounterRandom random)
         {
             float bound = 1f / MathF.Sqrt(Inputs);
-            var values = new float[length];
-            for (int i = 0; i < length; i++) values[i] = (2f * CounterRandom.ToUnit(random.Bits((uint)i)) - 1f) * bound;
-            return values;
+            for (int i = 0; i < values.Length; i++) values[i] = (2f * CounterRandom.ToUnit(random.Bits((uint)(first + i))) - 1f) * bound;
         }
     }
 }

@@ -8,6 +8,8 @@ namespace Microsoft.ML.MixedPrecision;
 /// </summary>
 internal sealed class TrainingSession : IDisposable
 {
+    private const int InitialPart = 1 << 20; // elements: 4 MB, few enough uploads for a GPU and no weight on the host's memory
+
     private readonly Backend _backend;
     private readonly Action[] _train, _update, _evaluate;
     private readonly Tensor _rows;
@@ -33,8 +35,7 @@ internal sealed class TrainingSession : IDisposable
         backend.Upload(plan.Control.Counters, _counters);
         UploadCoefficients();
         foreach (var buffer in plan.Buffers) backend.Upload(buffer.Values, Filled(buffer.Spec));
-        foreach (var (i, parameter) in plan.Parameters.Parameters.Index())
-            SetParameter(parameter, parameter.Spec.Initializer.Create(parameter.Spec.Length, new CounterRandom(plan.Options.Seed, (uint)i)));
+        Initialize();
     }
 
 #if DEBUG
@@ -181,6 +182,25 @@ internal sealed class TrainingSession : IDisposable
             options.Optimizer.Coefficients(update, rate, table.AsSpan(update * Optimizer.CoefficientCount, Optimizer.CoefficientCount));
         }
         _backend.Upload(Plan.Coefficients, table);
+    }
+
+    /// <summary>Initial weights, through one small buffer: a large layer as an array on the host would cost its FP32 size once more.</summary>
+    private void Initialize()
+    {
+        var parameters = Plan.Parameters.Parameters;
+        var buffer = new float[Math.Min(InitialPart, parameters.Select(p => p.Spec.Length).DefaultIfEmpty().Max())];
+        foreach (var (i, parameter) in parameters.Index())
+        {
+            var random = new CounterRandom(Plan.Options.Seed, (uint)i);
+            bool hasMaster = parameter.Master.Owner != parameter.Weight.Owner;
+            for (int first = 0; first < parameter.Spec.Length; first += buffer.Length)
+            {
+                var part = buffer.AsSpan(0, Math.Min(buffer.Length, parameter.Spec.Length - first));
+                parameter.Spec.Initializer.Fill(part, first, random);
+                _backend.Upload(parameter.Weight.Slice(parameter.Name, first, part.Length), part);
+                if (hasMaster) _backend.Upload(parameter.Master.Slice(parameter.Name, first, part.Length), part);
+            }
+        }
     }
 
     private static float[] Filled(BufferSpec spec)
