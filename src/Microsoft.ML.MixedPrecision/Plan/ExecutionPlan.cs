@@ -49,4 +49,7 @@ internal sealed class ExecutionPlan
     public required IReadOnlyDictionary<Region, long> Bytes { get; init; }
 
     public long TotalBytes => Bytes.Values.Sum();
+
+    /// <summary>Bytes of one element.</summary>
+    public int SizeOf(ElementType element) => element == ElementType.Working && Options.Precision == Precision.Mixed ? 2 : 4;
 }

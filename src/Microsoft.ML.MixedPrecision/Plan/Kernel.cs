@@ -16,6 +16,9 @@ internal abstract class Kernel
     /// <summary>Every tensor it writes, wholly or in part; a tensor written in place is in both lists.</summary>
     public abstract IReadOnlyList<Tensor> Writes { get; }
 
+    /// <summary>Multiplications and additions where they are what limits it, for rates in a profile; 0 where memory does.</summary>
+    public virtual long FloatingPointOperations => 0;
+
     /// <summary>The step on the CPU, with <typeparamref name="T"/> as the working storage.</summary>
     public abstract Action BindCpu<T, TStorage>(CpuBackend cpu)
         where T : unmanaged

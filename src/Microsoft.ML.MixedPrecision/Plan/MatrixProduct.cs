@@ -74,6 +74,12 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
     public override IReadOnlyList<Tensor> Reads { get; } = bias is null ? [a.Source, b.Source] : [a.Source, b.Source, bias];
     public override IReadOnlyList<Tensor> Writes { get; } = [c];
 
+    /// <summary>2 m n k. The input gradient of a convolution with a stride counts what its forward does: the other taps meet no output pixel.</summary>
+    public override long FloatingPointOperations => A is GradientPatchesOperand { Geometry: var g } ? 2L * g.OutPixels * g.Patch * g.GroupFilters : 2L * M * N * K;
+
+    /// <summary>Groups of the convolution, of which this product is one; 1 elsewhere.</summary>
+    public int Groups => A switch { PatchesOperand p => p.Geometry.Groups, GradientPatchesOperand p => p.Geometry.Groups, _ => 1 };
+
     public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Gemm<T, TStorage>(this);
 
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.Gemm<T, TStorage>(this);

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
@@ -11,7 +9,7 @@ internal sealed class TrainingSession : IDisposable
     private const int InitialPart = 1 << 20; // elements: 4 MB, few enough uploads for a GPU and no weight on the host's memory
 
     private readonly Backend _backend;
-    private readonly Action[] _train, _update, _evaluate;
+    private readonly BoundStep[] _train, _update, _evaluate;
     private readonly Tensor _rows;
     private readonly int[] _counters = new int[StepControl.CounterCount];
     private readonly float[] _scales = new float[StepControl.ScaleCount];
@@ -49,37 +47,22 @@ internal sealed class TrainingSession : IDisposable
     public string Device => _backend.Device;
 
     /// <summary>Forward and backward over a batch.</summary>
-    public void TrainPass(Batch batch)
+    /// <param name="profiler">Times every kernel; null for a pass at full speed.</param>
+    public void TrainPass(Batch batch, StepProfiler? profiler = null)
     {
         Stage(batch);
-        Run(_train);
+        Run(_train, profiler);
     }
 
     /// <summary>Applies, or skips, the gradients of the passes since the last update.</summary>
-    public void Update() => Run(_update);
-
-    /// <summary>A training pass and an update with a clock around every kernel, each waited for. Slower than a step by that waiting.</summary>
-    public IReadOnlyList<(PlanStep Step, TimeSpan Time)> Profile(Batch batch)
-    {
-        var times = new List<(PlanStep, TimeSpan)>();
-        Stage(batch);
-        foreach (var step in Plan.Train.Concat(Plan.Update))
-        {
-            var run = _backend.Bind(step.Kernel);
-            _backend.Synchronize();
-            long start = Stopwatch.GetTimestamp();
-            run();
-            _backend.Synchronize();
-            times.Add((step, Stopwatch.GetElapsedTime(start)));
-        }
-        return times;
-    }
+    /// <param name="profiler">Times every kernel; null for an update at full speed.</param>
+    public void Update(StepProfiler? profiler = null) => Run(_update, profiler);
 
     /// <summary>Forward as inference has it; the losses go to the log.</summary>
     public void EvaluatePass(Batch batch)
     {
         Stage(batch);
-        Run(_evaluate);
+        Run(_evaluate, null);
     }
 
     /// <summary>The output of the last evaluated batch, [batch, outputs].</summary>
@@ -154,20 +137,21 @@ internal sealed class TrainingSession : IDisposable
         _backend.Upload(_rows, new ReadOnlySpan<int>(in batch.RowCount));
     }
 
-    private static void Run(Action[] steps)
+    private void Run(BoundStep[] steps, StepProfiler? profiler)
     {
-        foreach (var step in steps) step();
+        if (profiler is not null) profiler.Run(steps, _backend);
+        else foreach (var step in steps) step.Run();
     }
 
-    private Action[] Bind(IReadOnlyList<PlanStep> steps, bool poison)
+    private BoundStep[] Bind(IReadOnlyList<PlanStep> steps, bool poison)
     {
-        var bound = new List<Action>(steps.Count);
+        var bound = new List<BoundStep>(steps.Count);
         var dies = (poison ? MemoryPlanner.Lifetimes(steps) : []).Where(l => l.Key.Region == Region.Activations && l.Key != Plan.Output.Owner)
             .ToLookup(l => l.Value.Last, l => l.Key);
         foreach (var (i, step) in steps.Index())
         {
-            bound.Add(_backend.Bind(step.Kernel));
-            foreach (var tensor in dies[i].Where(t => t.Element != ElementType.Int32)) bound.Add(_backend.Bind(new Poison(tensor)));
+            bound.Add(new(_backend.Bind(step.Kernel), step));
+            foreach (var tensor in dies[i].Where(t => t.Element != ElementType.Int32)) bound.Add(new(_backend.Bind(new Poison(tensor)), null));
         }
         return [.. bound];
     }

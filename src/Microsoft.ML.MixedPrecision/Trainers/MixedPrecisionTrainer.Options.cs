@@ -97,6 +97,13 @@ public sealed partial class MixedPrecisionTrainer
         public IProgress<TrainingProgress>? Progress;
 
         /// <summary>
+        /// Whether some steps of the training (15, after 50 to warm up; the last ones of a training that is shorter) are timed kernel by kernel: a table in
+        /// <see cref="MLContext.Log"/>, and <see cref="TrainingReport.Profile"/>. They are steps of the training like any other, and the
+        /// model's bits stay the same; each kernel is waited for, which makes these steps a little slower. False by default.
+        /// </summary>
+        public bool Profile;
+
+        /// <summary>
         /// Ends the training early: Fit returns the best model so far (the last one without a validation) and says so in the log. Cancelled before
         /// the first update, Fit throws <see cref="OperationCanceledException"/>.
         /// </summary>

@@ -38,6 +38,10 @@ internal sealed class TrainingLog(IChannel channel)
         Info($"Epoch {e.Epoch} of {epochs}: loss {e.Loss:G6}, metric {e.Metric:G6}{validation}; {e.AppliedUpdates} updates, {e.SkippedUpdates} skipped, {e.Duration.TotalSeconds:F1} s.");
     }
 
+    public void Profile(TrainingProfile profile) => Info($"{profile}");
+
+    public void NoProfile() => Info($"No profile: the training ended before an update could be timed.");
+
     public void End(TrainingReport report, bool restored, int epochs)
     {
         string model = restored ? $"the model of epoch {report.ModelEpoch}, the best of the validation" : "the last model";

@@ -79,6 +79,9 @@ public sealed class TrainingReport
     /// <summary>Every step of the plan with its tensors, their storage and their place, and the bytes of each arena.</summary>
     public string Plan => _plan.Value;
 
+    /// <summary>Where the time of a step goes; null without <see cref="MixedPrecisionTrainer.Options.Profile"/>, and where the training was cancelled before it could be timed.</summary>
+    public TrainingProfile? Profile { get; internal init; }
+
     /// <summary>From the first epoch to the end of the last.</summary>
     public TimeSpan Duration { get; internal init; }
 }

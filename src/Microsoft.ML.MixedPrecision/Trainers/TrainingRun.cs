@@ -26,6 +26,10 @@ internal sealed class TrainingRun : IDisposable
     private int _unread, _microSteps;
     private long _trainedRows;
     private TrainedNetwork? _best;
+    private readonly (int First, int Count) _profiled;
+    private StepProfiler? _profiler;
+    private TrainingProfile? _profile;
+    private int _updates; // applied or skipped
 
     public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log)
     {
@@ -34,6 +38,7 @@ internal sealed class TrainingRun : IDisposable
         _plan = PlanBuilder.Build(network, NewPlanOptions(loss));
         _rule = new StoppingRule(options.EarlyStopping);
         _session = new TrainingSession(_plan, device.Create(options.Precision));
+        if (options.Profile) (_profiler, _profiled) = (new StepProfiler(_plan, _session.Device), StepProfiler.Window(_plan.Options.TotalUpdates));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
     }
@@ -74,6 +79,7 @@ internal sealed class TrainingRun : IDisposable
     private (TrainedNetwork, TrainingReport) Result(StopReason reason)
     {
         bool restores = Restores(reason);
+        EndProfile();
         var report = new TrainingReport(_plan)
         {
             Epochs = _epochs,
@@ -87,6 +93,7 @@ internal sealed class TrainingRun : IDisposable
             DeviceReason = _device.Explanation,
             Seed = unchecked((int)_seed),
             Duration = _clock.Elapsed,
+            Profile = _profile,
         };
         _log.End(report, restores, _options.Epochs);
         return (restores ? _best! : TrainedNetwork.From(_session), report);
@@ -132,9 +139,22 @@ internal sealed class TrainingRun : IDisposable
 
     private void Step(Batch batch, bool last)
     {
-        _session.TrainPass(batch);
+        var profiler = _updates >= _profiled.First ? _profiler : null;
+        _session.TrainPass(batch, profiler);
         _unread++;
-        if (++_microSteps % _options.GradientAccumulationSteps == 0 || last) _session.Update();
+        if (++_microSteps % _options.GradientAccumulationSteps != 0 && !last) return;
+        _session.Update(profiler);
+        if (++_updates == _profiled.First + _profiled.Count) EndProfile();
+    }
+
+    /// <summary>When it has seen its steps, or when the training ends before.</summary>
+    private void EndProfile()
+    {
+        if (_profiler is null) return;
+        _profile = _profiler.Result();
+        _profiler = null;
+        if (_profile is not null) _log.Profile(_profile);
+        else _log.NoProfile();
     }
 
     private EpochTotals Validate(CancellationToken token)
