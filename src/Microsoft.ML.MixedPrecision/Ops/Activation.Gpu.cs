@@ -12,6 +12,8 @@ internal sealed partial class ActivationForward<TFunction>
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> =>
         a.Y[i] = TStorage.Store(TFunction.Forward(TStorage.Load(a.X[i]), a.Parameter));
+
+    public override Action Give<T, TStorage>(IlgpuBackend gpu, IGpuElementUser user) => user.With(new Element(parameter));
 }
 
 internal sealed partial class ActivationBackward<TFunction>
@@ -23,4 +25,14 @@ internal sealed partial class ActivationBackward<TFunction>
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> =>
         a.InputGradient[i] = TStorage.Store(TFunction.Backward(TStorage.Load(a.Kept[i]), TStorage.Load(a.OutputGradient[i]), a.Parameter));
+
+    public override Action Give<T, TStorage>(IlgpuBackend gpu, IGpuElementUser user) => user.With(new GpuElement<T, TStorage>(gpu.View<T>(kept), parameter));
+
+    internal readonly struct GpuElement<T, TStorage>(ArrayView<T> kept, float parameter) : IGpuElement where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        private readonly ArrayView<T> _kept = kept;
+        private readonly float _parameter = parameter;
+
+        public float Apply(float value, int place) => TFunction.Backward(TStorage.Load(_kept[place]), value, _parameter);
+    }
 }

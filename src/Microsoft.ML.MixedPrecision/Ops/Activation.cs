@@ -9,6 +9,9 @@ internal interface IActivation
     /// <summary>True where backward is written in terms of the output, so that the input need not be kept.</summary>
     static abstract bool FromOutput { get; }
 
+    /// <summary>True where neither direction changes by rounding its argument before instead of its result after: see <see cref="ElementKernel.CommutesWithRounding"/>.</summary>
+    static virtual bool CommutesWithRounding => false;
+
     /// <param name="parameter">The op's, such as a slope; most functions have none.</param>
     static abstract Vector512<float> Forward(Vector512<float> x, float parameter);
 
@@ -45,8 +48,11 @@ internal abstract class Activation<TFunction>(float parameter = 0f) : Op where T
 }
 
 /// <summary>y = f(x), element by element.</summary>
-internal sealed unsafe partial class ActivationForward<TFunction>(string kind, Tensor x, Tensor y, float parameter) : Kernel where TFunction : struct, IActivation
+internal sealed unsafe partial class ActivationForward<TFunction>(string kind, Tensor x, Tensor y, float parameter) : ElementKernel where TFunction : struct, IActivation
 {
+    public override Tensor From => x;
+    public override Tensor To => y;
+    public override bool CommutesWithRounding => TFunction.CommutesWithRounding;
     public override string Name { get; } = kind + ".Forward";
     public override IReadOnlyList<Tensor> Reads { get; } = [x];
     public override IReadOnlyList<Tensor> Writes { get; } = [y];
@@ -64,11 +70,30 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
             if (i < end) CpuVector.Store<T, TStorage>(TFunction.Forward(CpuVector.Load<T, TStorage>(from + i, (int)(end - i)), parameter), to + i, (int)(end - i));
         }
     }
+
+    public override Action Give<T, TStorage>(CpuBackend cpu, ICpuElementUser user) => user.With(new Element(parameter));
+
+    /// <summary>f, for the kernel that computes its argument.</summary>
+    internal readonly struct Element(float parameter) : ICpuElement, IGpuElement
+    {
+        private readonly float _parameter = parameter;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> value, long place) => TFunction.Forward(value, _parameter);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> value, long place, int count) => TFunction.Forward(value, _parameter);
+
+        public float Apply(float value, int place) => TFunction.Forward(value, _parameter);
+    }
 }
 
 /// <summary>dx = f'(x) dy, element by element.</summary>
-internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, Tensor kept, Tensor dy, Tensor dx, float parameter) : Kernel where TFunction : struct, IActivation
+internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, Tensor kept, Tensor dy, Tensor dx, float parameter) : ElementKernel where TFunction : struct, IActivation
 {
+    public override Tensor From => dy;
+    public override Tensor To => dx;
+    public override bool CommutesWithRounding => TFunction.CommutesWithRounding;
     public override string Name { get; } = kind + ".Backward";
     public override IReadOnlyList<Tensor> Reads { get; } = [kept, dy];
     public override IReadOnlyList<Tensor> Writes { get; } = [dx];
@@ -88,5 +113,22 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
             int rest = (int)(end - i);
             CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest), parameter), to + i, rest);
         }
+    }
+
+    public override Action Give<T, TStorage>(CpuBackend cpu, ICpuElementUser user) => user.With(new Element<T, TStorage>(cpu.Pointer<T>(kept), parameter));
+
+    /// <summary>f'(x) times what the kernel before computes.</summary>
+    internal readonly struct Element<T, TStorage>(T* kept, float parameter) : ICpuElement
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        private readonly T* _kept = kept;
+        private readonly float _parameter = parameter;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> value, long place) => TFunction.Backward(TStorage.Load16(_kept + place), value, _parameter);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> value, long place, int count) => TFunction.Backward(CpuVector.Load<T, TStorage>(_kept + place, count), value, _parameter);
     }
 }

@@ -19,6 +19,12 @@ internal abstract class Kernel
     /// <summary>Multiplications and additions where they are what limits it, for rates in a profile; 0 where memory does.</summary>
     public virtual long FloatingPointOperations => 0;
 
+    /// <summary>
+    /// This kernel with <paramref name="next"/> done to each element that it stores in <see cref="ElementKernel.From"/>, which it then
+    /// does not write any more; null where it cannot. See <see cref="Fusion"/>.
+    /// </summary>
+    public virtual Kernel? Then(ElementKernel next) => null;
+
     /// <summary>The step on the CPU, with <typeparamref name="T"/> as the working storage.</summary>
     public abstract Action BindCpu<T, TStorage>(CpuBackend cpu)
         where T : unmanaged

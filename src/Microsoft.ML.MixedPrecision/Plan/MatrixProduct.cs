@@ -1,14 +1,5 @@
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>What happens to a finished FP32 sum before it is rounded to storage.</summary>
-internal enum Epilogue
-{
-    None,
-
-    /// <summary>Adds one bias per column.</summary>
-    Bias,
-}
-
 /// <summary>A matrix of working storage seen through some rule: an operand of a <see cref="MatrixProduct"/>.</summary>
 /// <param name="Source">The tensor that holds the elements.</param>
 /// <param name="Rows">Rows of the view.</param>
@@ -45,13 +36,14 @@ internal sealed record ReversedTapsOperand(Tensor Source, Conv2dGeometry Geometr
     : MatrixOperand(Source, Geometry.KernelHeight * Geometry.KernelWidth * Geometry.GroupFilters, Geometry.GroupChannels);
 
 /// <summary>
-/// C[m, n] = epilogue(A[m, k] * B[k, n]): working storage in, FP32 sums, working storage out. The one heart of the house:
-/// linear layers and all three passes of a convolution are callers of it.
+/// C[m, n] = f(A[m, k] * B[k, n] + bias[n]): working storage in, FP32 sums, working storage out. The one heart of the house:
+/// linear layers and all three passes of a convolution are callers of it. f is the work of the next step, where
+/// <see cref="Fusion"/> joined it; else none.
 /// Element (r, c) of C lies at <paramref name="start"/> + r * <paramref name="pitch"/> + c of <paramref name="c"/>.
 /// </summary>
-internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand b, Tensor c, long start, int pitch, Tensor? bias = null) : Kernel
+internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand b, Tensor c, long start, int pitch, Tensor? bias = null, ElementKernel? next = null) : Kernel
 {
-    public override string Name { get; } = name;
+    public override string Name { get; } = next is null ? name : $"{name} + {next.Name}";
     public MatrixOperand A { get; } = a;
     public MatrixOperand B { get; } = b;
     public Tensor C { get; } = c;
@@ -65,13 +57,16 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
     /// <summary>One element of working storage per column of C, or null. It has exactly n elements.</summary>
     public Tensor? Bias { get; } = bias;
 
-    public Epilogue Epilogue => Bias is null ? Epilogue.None : Epilogue.Bias;
+    /// <summary>What is done to each element of C before it is stored; null for nothing.</summary>
+    public ElementKernel? Next { get; } = next;
 
     public int M => A.Rows;
     public int N => B.Columns;
     public int K => A.Columns;
 
-    public override IReadOnlyList<Tensor> Reads { get; } = bias is null ? [a.Source, b.Source] : [a.Source, b.Source, bias];
+    public override IReadOnlyList<Tensor> Reads { get; } =
+        [a.Source, b.Source, .. bias is null ? (Tensor[])[] : [bias], .. next?.OthersRead ?? []];
+
     public override IReadOnlyList<Tensor> Writes { get; } = [c];
 
     /// <summary>2 m n k. The input gradient of a convolution with a stride counts what its forward does: the other taps meet no output pixel.</summary>
@@ -79,6 +74,10 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
 
     /// <summary>Groups of the convolution, of which this product is one; 1 elsewhere.</summary>
     public int Groups => A switch { PatchesOperand p => p.Geometry.Groups, GradientPatchesOperand p => p.Geometry.Groups, _ => 1 };
+
+    public override Kernel? Then(ElementKernel next) => Next is null && next.From == C && (long)M * N == C.Length
+        ? new MatrixProduct(Name, A, B, next.To, Start, Pitch, Bias, next)
+        : null;
 
     public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Gemm<T, TStorage>(this);
 

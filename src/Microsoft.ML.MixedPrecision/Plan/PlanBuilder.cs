@@ -133,7 +133,7 @@ internal sealed class PlanBuilder
         _outputs.Clear();
         _gradients.Clear();
         add();
-        return _steps;
+        return Options.KeepAll ? _steps : Fusion.Join(_steps, keep: _outputs.GetValueOrDefault(Network.Node));
     }
 
     private Dictionary<Node, IReadOnlyList<Tensor>> Forward(Tensor features, bool training)

@@ -26,7 +26,7 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
     /// <summary>Of dropout masks and initial weights.</summary>
     public uint Seed { get; init; }
 
-    /// <summary>Gives every tensor memory of its own, so that all can be read after a step: for checks, not for training.</summary>
+    /// <summary>Joins no kernels, and gives every tensor memory of its own, so that all can be read after a step: for checks, not for training.</summary>
     public bool KeepAll { get; init; }
 
     /// <summary>Computes the gradient of the network's input too, into <see cref="ExecutionPlan.InputGradient"/>: for checks.</summary>

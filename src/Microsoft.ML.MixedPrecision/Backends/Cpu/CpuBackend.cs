@@ -13,7 +13,6 @@ internal sealed unsafe partial class CpuBackend : Backend
     public const int ElementGrain = 16384;
 
     private readonly Dictionary<Region, nint> _arenas = [];
-    private float* _scratch; // of one step, the largest that was bound
     private long _scratchFloats;
 
     /// <param name="precision">The working storage.</param>
@@ -43,6 +42,15 @@ internal sealed unsafe partial class CpuBackend : Backend
         if (sizeof(T) != SizeOf(tensor.Element))
             throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {sizeof(T)}.");
         return (T*)(_arenas[tensor.Region] + tensor.ArenaOffset) + tensor.Start;
+    }
+
+    /// <summary>Binds a product, and what follows each of its elements, to code of its own.</summary>
+    public Action Gemm<T, TStorage>(MatrixProduct product)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        var user = new ProductBinder<T, TStorage>(this, product);
+        return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(this, user);
     }
 
     public override Action Bind(Kernel kernel) => Precision == Precision.Mixed
@@ -103,16 +111,19 @@ internal sealed unsafe partial class CpuBackend : Backend
     {
         foreach (nint arena in _arenas.Values) NativeMemory.AlignedFree((void*)arena);
         _arenas.Clear();
-        NativeMemory.AlignedFree(_scratch);
-        _scratch = null;
+        NativeMemory.AlignedFree(Scratch);
+        Scratch = null;
         _scratchFloats = 0;
     }
 
-    /// <summary>Makes room for the FP32 scratch of a step, which lives as long as the step runs. Read <see cref="_scratch"/> when it runs: it moves as it grows.</summary>
-    private void Reserve(long floats)
+    /// <summary>FP32 scratch for a step, as much as the greediest reserved; what is in it lives as long as the step runs. To be read when it runs: it moves as it grows.</summary>
+    public float* Scratch { get; private set; }
+
+    /// <summary>Makes room in <see cref="Scratch"/>, when a step is bound.</summary>
+    public void Reserve(long floats)
     {
         if (floats <= _scratchFloats) return;
-        _scratch = (float*)NativeMemory.AlignedRealloc(_scratch, checked((nuint)floats * sizeof(float)), 64);
+        Scratch = (float*)NativeMemory.AlignedRealloc(Scratch, checked((nuint)floats * sizeof(float)), 64);
         _scratchFloats = floats;
     }
 

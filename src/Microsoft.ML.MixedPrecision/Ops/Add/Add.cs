@@ -46,9 +46,10 @@ internal sealed class Add : Op
 }
 
 /// <summary>y = a + b, element by element, summed in FP32. Also adds up the gradients of an output with several consumers.</summary>
-internal sealed partial class AddForward(Tensor a, Tensor b, Tensor y) : Kernel
+internal sealed partial class AddForward(Tensor a, Tensor b, Tensor y, ElementKernel? next = null) : Kernel
 {
-    public override string Name => "Add.Forward";
-    public override IReadOnlyList<Tensor> Reads { get; } = [a, b];
+    public override string Name { get; } = next is null ? "Add.Forward" : $"Add.Forward + {next.Name}";
+    public override IReadOnlyList<Tensor> Reads { get; } = [a, b, .. next?.OthersRead ?? []];
     public override IReadOnlyList<Tensor> Writes { get; } = [y];
+    public override Kernel? Then(ElementKernel following) => next is null && following.From == y ? new AddForward(a, b, following.To, following) : null;
 }

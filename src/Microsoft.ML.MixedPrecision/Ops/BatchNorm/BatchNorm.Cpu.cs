@@ -131,6 +131,22 @@ internal sealed unsafe partial class BatchNormForward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
+        var user = new CpuUser<T, TStorage>(cpu, this);
+        return _next is null ? user.With(new Unchanged()) : _next.Give<T, TStorage>(cpu, user);
+    }
+
+    private sealed class CpuUser<T, TStorage>(CpuBackend cpu, BatchNormForward kernel) : ICpuElementUser
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement => kernel.Bind<T, TStorage, TElement>(cpu, element);
+    }
+
+    private Action Bind<T, TStorage, TElement>(CpuBackend cpu, TElement element)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+        where TElement : unmanaged, ICpuElement
+    {
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y), weights = cpu.Pointer<T>(weight), biases = cpu.Pointer<T>(bias);
         float* means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse);
         int* count = cpu.Pointer<int>(counters);
@@ -153,9 +169,9 @@ internal sealed unsafe partial class BatchNormForward
                     T* row = from + start * channels + c, target = to + start * channels + c;
                     long r = start;
                     for (long whole = ChannelParts.WholeStores(start, stop, stopValid, channels, c); r < whole; r++, row += channels, target += channels)
-                        TStorage.Store16((TStorage.Load16(row) - average) * scale + shift, target);
+                        TStorage.Store16(element.Apply((TStorage.Load16(row) - average) * scale + shift, r * channels + c), target);
                     for (; r < stopValid; r++, row += channels, target += channels)
-                        CpuVector.Store<T, TStorage>((TStorage.Load16(row) - average) * scale + shift, target, width);
+                        CpuVector.Store<T, TStorage>(element.Apply((TStorage.Load16(row) - average) * scale + shift, r * channels + c, width), target, width);
                 }
                 new Span<T>(to + stopValid * channels, (int)((stop - stopValid) * channels)).Clear();
             }

@@ -82,19 +82,31 @@ internal sealed partial class BatchNormRunning
 
 internal sealed partial class BatchNormForward
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(y.Length, Run<T, TStorage>, new Arguments<T>(
-        gpu.View<T>(x), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<T>(weight), gpu.View<T>(bias), gpu.View<T>(y),
-        gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x)));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
+    {
+        var user = new GpuUser<T, TStorage>(gpu, this);
+        return _next is null ? user.With(new Unchanged()) : _next.Give<T, TStorage>(gpu, user);
+    }
 
-    internal readonly record struct Arguments<T>(
+    private sealed class GpuUser<T, TStorage>(IlgpuBackend gpu, BatchNormForward kernel) : IGpuElementUser where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => kernel.Bind<T, TStorage, TElement>(gpu, element);
+    }
+
+    private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
+        gpu.For(y.Length, Run<T, TStorage, TElement>, new Arguments<T, TElement>(
+            gpu.View<T>(x), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<T>(weight), gpu.View<T>(bias), gpu.View<T>(y),
+            gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x), element));
+
+    internal readonly record struct Arguments<T, TElement>(
         ArrayView<T> X, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y,
-        ArrayView<int> Counters, int Channels, int PerExample) where T : unmanaged;
+        ArrayView<int> Counters, int Channels, int PerExample, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
 
-    private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
         int row = i / a.Channels, c = i - row * a.Channels;
         float value = (TStorage.Load(a.X[i]) - a.Mean[c]) * (a.Inverse[c] * TStorage.Load(a.Weight[c])) + TStorage.Load(a.Bias[c]);
-        a.Y[i] = TStorage.Store(row < a.Counters[StepControl.Rows] * a.PerExample ? value : 0f);
+        a.Y[i] = TStorage.Store(row < a.Counters[StepControl.Rows] * a.PerExample ? a.Element.Apply(value, i) : 0f);
     }
 }
 

@@ -139,11 +139,18 @@ internal sealed partial class BatchNormRunning(Tensor runningMean, Tensor runnin
 /// y = (x - mean) (inverse weight) + bias, channel by channel, for the valid rows. 0 for padding: far from the mean it could
 /// overflow, and infinity times its gradient of 0 is NaN in the next layer's weights.
 /// </summary>
-internal sealed partial class BatchNormForward(Tensor x, Tensor mean, Tensor inverse, Tensor weight, Tensor bias, Tensor y, Tensor counters) : Kernel
+internal sealed partial class BatchNormForward(
+    Tensor x, Tensor mean, Tensor inverse, Tensor weight, Tensor bias, Tensor y, Tensor counters, ElementKernel? next = null) : Kernel
 {
-    public override string Name => "BatchNorm.Forward";
-    public override IReadOnlyList<Tensor> Reads { get; } = [x, mean, inverse, weight, bias, counters];
+    private readonly ElementKernel? _next = next;
+
+    public override string Name { get; } = next is null ? "BatchNorm.Forward" : $"BatchNorm.Forward + {next.Name}";
+    public override IReadOnlyList<Tensor> Reads { get; } = [x, mean, inverse, weight, bias, counters, .. next?.OthersRead ?? []];
     public override IReadOnlyList<Tensor> Writes { get; } = [y];
+
+    public override Kernel? Then(ElementKernel following) => _next is null && following.From == y
+        ? new BatchNormForward(x, mean, inverse, weight, bias, following.To, counters, following)
+        : null;
 }
 
 /// <summary>Over the valid rows: sums[0] = sum dy = d bias, sums[1] = sum dy xhat = d weight. parts: [parts, 2, channels].</summary>

@@ -17,4 +17,5 @@ internal sealed class Relu : Activation<ReluFunction>
 internal readonly partial struct ReluFunction : IActivation
 {
     public static bool FromOutput => true;
+    public static bool CommutesWithRounding => true;
 }

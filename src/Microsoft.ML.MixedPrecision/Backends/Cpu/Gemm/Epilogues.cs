@@ -41,17 +41,27 @@ internal interface ISink
 }
 
 /// <summary>Rows of working storage, <paramref name="pitch"/> elements apart.</summary>
-internal readonly unsafe struct ToRows<T, TStorage>(T* data, int pitch) : ISink
+internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, int pitch, TElement element) : ISink
     where T : unmanaged
     where TStorage : struct, ICpuStorage<T>
+    where TElement : unmanaged, ICpuElement
 {
     private readonly T* _data = data;
     private readonly int _pitch = pitch;
+    private readonly TElement _element = element;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Store(Vector512<float> value, int row, int column) => TStorage.Store16(value, _data + (long)row * _pitch + column);
+    public void Store(Vector512<float> value, int row, int column)
+    {
+        long place = (long)row * _pitch + column;
+        TStorage.Store16(_element.Apply(value, place), _data + place);
+    }
 
-    public void Store(Vector512<float> value, int row, int column, int count) => Sink.StoreFirst<T, TStorage>(value, _data + (long)row * _pitch + column, 1, count);
+    public void Store(Vector512<float> value, int row, int column, int count)
+    {
+        long place = (long)row * _pitch + column;
+        Sink.StoreFirst<T, TStorage>(_element.Apply(value, place, count), _data + place, 1, count);
+    }
 }
 
 /// <summary>Columns of working storage, <paramref name="pitch"/> elements apart: the transpose of the result.</summary>
@@ -68,23 +78,34 @@ internal readonly unsafe struct ToColumns<T, TStorage>(T* data, int pitch) : ISi
 }
 
 /// <summary>Each row goes to one pixel of the coarse grid of an <see cref="InputClass"/> in an NHWC image.</summary>
-internal readonly unsafe struct ToGrid<T, TStorage>(T* data, int pitch, Conv2dGeometry g, InputClass rows, InputClass columns) : ISink
+internal readonly unsafe struct ToGrid<T, TStorage, TElement>(T* data, int pitch, TElement element, Conv2dGeometry g, InputClass rows, InputClass columns) : ISink
     where T : unmanaged
     where TStorage : struct, ICpuStorage<T>
+    where TElement : unmanaged, ICpuElement
 {
-    private readonly T* _data = data + ((long)rows.First * g.Width + columns.First) * pitch;
+    private readonly T* _data = data;
+    private readonly TElement _element = element;
+    private readonly long _first = ((long)rows.First * g.Width + columns.First) * pitch;
     private readonly uint _height = (uint)rows.Pixels, _width = (uint)columns.Pixels;
     private readonly long _image = (long)g.Height * g.Width * pitch, _down = (long)g.Window.Stride.Height * g.Width * pitch, _right = (long)g.Window.Stride.Width * pitch;
 
-    public void Store(Vector512<float> value, int row, int column) => TStorage.Store16(value, Pixel(row) + column);
+    public void Store(Vector512<float> value, int row, int column)
+    {
+        long place = Pixel(row) + column;
+        TStorage.Store16(_element.Apply(value, place), _data + place);
+    }
 
-    public void Store(Vector512<float> value, int row, int column, int count) => Sink.StoreFirst<T, TStorage>(value, Pixel(row) + column, 1, count);
+    public void Store(Vector512<float> value, int row, int column, int count)
+    {
+        long place = Pixel(row) + column;
+        Sink.StoreFirst<T, TStorage>(_element.Apply(value, place, count), _data + place, 1, count);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private T* Pixel(int row)
+    private long Pixel(int row)
     {
         uint line = (uint)row / _width, x = (uint)row - line * _width, n = line / _height, y = line - n * _height;
-        return _data + n * _image + y * _down + x * _right;
+        return _first + n * _image + y * _down + x * _right;
     }
 }
 

@@ -81,10 +81,10 @@ internal static unsafe class Gemm
             for (int part = thread * j.Parts / j.Threads; part < (thread + 1) * j.Parts / j.Threads; part++)
             {
                 int k0 = part * depth;
-                var one = new Job<TA, TB, Plain, ToRows<float, CpuSingleStorage>>
+                var one = new Job<TA, TB, Plain, ToRows<float, CpuSingleStorage, Unchanged>>
                 {
                     M = j.M, N = j.N, K0 = k0, K = Math.Min(depth, j.K - k0), A = j.A, B = j.B, Tile = j.Tile,
-                    Sink = new(j.Sums + (long)part * j.M * pitch, pitch),
+                    Sink = new(j.Sums + (long)part * j.M * pitch, pitch, new Unchanged()),
                 };
                 one.Whole();
             }

@@ -12,7 +12,7 @@ internal readonly record struct Quad(float A, float B, float C, float D)
 }
 
 /// <summary>
-/// The matrix product for every device that ILGPU knows: C[m, n] = A[m, k] * B[k, n] + bias[n].
+/// The matrix product for every device that ILGPU knows: C[m, n] = f(A[m, k] * B[k, n] + bias[n]).
 /// A group of 64 threads makes a tile of 32 x 32: 16 values of k at a time go through shared memory as FP32, zeros beyond the
 /// matrices, and every thread sums 4 x 4 elements in FP32. 64 threads, because every device allows that many.
 /// <para>
@@ -49,14 +49,14 @@ internal static class PortableProduct
 
     private static int Tiles(int length) => (length + Tile - 1) / Tile;
 
-    internal readonly record struct Arguments<T, TA, TB>(
-        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, Target<T> Target)
-        where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand;
+    internal readonly record struct Arguments<T, TA, TB, TElement>(
+        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, Target<T, TElement> Target)
+        where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement;
 
-    /// <summary>Where finished sums go.</summary>
-    internal readonly record struct Target<T>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int Start, int Pitch) where T : unmanaged;
+    /// <summary>Where finished sums go, and what is done to them before.</summary>
+    internal readonly record struct Target<T, TElement>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int Start, int Pitch, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
 
-    internal readonly record struct TotalArguments<T>(ArrayView<float> PartialSums, int Parts, int M, int N, Target<T> Target) where T : unmanaged;
+    internal readonly record struct TotalArguments<T, TElement>(ArrayView<float> PartialSums, int Parts, int M, int N, Target<T, TElement> Target) where T : unmanaged where TElement : struct, IGpuElement;
 
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product)
         where T : unmanaged where TStorage : struct, IStorage<T>
@@ -66,42 +66,49 @@ internal static class PortableProduct
             if (tensor.Length > int.MaxValue)
                 throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
         }
-        return product.A switch
+        var user = new User<T, TStorage>(gpu, product);
+        return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(gpu, user);
+    }
+
+    /// <summary>Binds once it is known what is done to the elements as they are stored.</summary>
+    private sealed class User<T, TStorage>(IlgpuBackend gpu, MatrixProduct product) : IGpuElementUser
+        where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => product.A switch
         {
-            DenseOperand a => Bind<T, TStorage, GpuDense>(gpu, product, new(a)),
-            PatchesOperand { Transposed: false } a => Bind<T, TStorage, GpuPatches>(gpu, product, new(a.Geometry, a.Group)),
-            PatchesOperand a => Bind<T, TStorage, GpuTransposed<GpuPatches>>(gpu, product, new(new(a.Geometry, a.Group))),
-            GradientPatchesOperand a => Bind<T, TStorage, GpuGradientPatches>(gpu, product, new(a.Geometry, a.Group)),
+            DenseOperand a => WithA(element, new GpuDense(a)),
+            PatchesOperand { Transposed: false } a => WithA(element, new GpuPatches(a.Geometry, a.Group)),
+            PatchesOperand a => WithA(element, new GpuTransposed<GpuPatches>(new(a.Geometry, a.Group))),
+            GradientPatchesOperand a => WithA(element, new GpuGradientPatches(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
+        };
+
+        private Action WithA<TElement, TA>(TElement element, TA a) where TElement : struct, IGpuElement where TA : struct, IGpuOperand => product.B switch
+        {
+            DenseOperand b => Bind<T, TStorage, TA, GpuDense, TElement>(gpu, product, a, new(b), element),
+            ReversedTapsOperand b => Bind<T, TStorage, TA, GpuReversedTaps, TElement>(gpu, product, a, new(b.Geometry, b.Group), element),
+            _ => throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand."),
         };
     }
 
-    private static Action Bind<T, TStorage, TA>(IlgpuBackend gpu, MatrixProduct product, TA a)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand => product.B switch
-        {
-            DenseOperand b => Bind<T, TStorage, TA, GpuDense>(gpu, product, a, new(b)),
-            ReversedTapsOperand b => Bind<T, TStorage, TA, GpuReversedTaps>(gpu, product, a, new(b.Geometry, b.Group)),
-            _ => throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand."),
-        };
-
-    private static Action Bind<T, TStorage, TA, TB>(IlgpuBackend gpu, MatrixProduct product, TA a, TB b)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
+    private static Action Bind<T, TStorage, TA, TB, TElement>(IlgpuBackend gpu, MatrixProduct product, TA a, TB b, TElement element)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         var c = gpu.View<T>(product.C);
-        var target = new Target<T>(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, checked((int)product.Start), product.Pitch);
+        var target = new Target<T, TElement>(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, checked((int)product.Start), product.Pitch, element);
         int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k);
         int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
         var partialSums = gpu.PartialSums;
         // Rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
-        var run = gpu.ForGroups(new Index3D(Tiles(m), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB>, new Arguments<T, TA, TB>(
+        var run = gpu.ForGroups(new Index3D(Tiles(m), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, k, partDepth, partialSums, parts > 1 ? 1 : 0, target));
         if (parts == 1) return run;
-        var add = gpu.For((long)m * n, Total<T, TStorage>, new TotalArguments<T>(partialSums, parts, m, n, target));
+        var add = gpu.For((long)m * n, Total<T, TStorage, TElement>, new TotalArguments<T, TElement>(partialSums, parts, m, n, target));
         return () => { run(); add(); };
     }
 
-    private static void Run<T, TStorage, TA, TB>(Arguments<T, TA, TB> a)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
+    private static void Run<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         var quadsA = SharedMemory.Allocate<Quad>(Depth * QuadPitch);
         var quadsB = SharedMemory.Allocate<Quad>(Depth * QuadPitch);
@@ -154,42 +161,45 @@ internal static class PortableProduct
         }
 
         int row = firstRow + threadRow * 4, column = firstColumn + threadColumn * 4;
-        StoreRow<T, TStorage, TA, TB>(a, part, row, column, sum0);
-        StoreRow<T, TStorage, TA, TB>(a, part, row + 1, column, sum1);
-        StoreRow<T, TStorage, TA, TB>(a, part, row + 2, column, sum2);
-        StoreRow<T, TStorage, TA, TB>(a, part, row + 3, column, sum3);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row, column, sum0);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 1, column, sum1);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 2, column, sum2);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 3, column, sum3);
     }
 
-    private static void StoreRow<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int part, int row, int column, Quad sums)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
+    private static void StoreRow<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int part, int row, int column, Quad sums)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         if (row >= a.M) return;
-        StoreElement<T, TStorage, TA, TB>(a, part, row, column, sums.A);
-        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 1, sums.B);
-        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 2, sums.C);
-        StoreElement<T, TStorage, TA, TB>(a, part, row, column + 3, sums.D);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column, sums.A);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 1, sums.B);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 2, sums.C);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 3, sums.D);
     }
 
-    private static void StoreElement<T, TStorage, TA, TB>(Arguments<T, TA, TB> a, int part, int row, int column, float sum)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand
+    private static void StoreElement<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int part, int row, int column, float sum)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         if (column >= a.N) return;
         if (a.Partial != 0) a.PartialSums[(part * a.M + row) * a.N + column] = sum;
-        else Finish<T, TStorage>(a.Target, row, column, sum);
+        else Finish<T, TStorage, TElement>(a.Target, row, column, sum);
     }
 
     /// <summary>Adds the parts of one element, in their order.</summary>
-    private static void Total<T, TStorage>(Index1D i, TotalArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Total<T, TStorage, TElement>(Index1D i, TotalArguments<T, TElement> a)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
         float sum = 0f;
         for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[part * a.M * a.N + i];
         int row = i / a.N;
-        Finish<T, TStorage>(a.Target, row, i - row * a.N, sum);
+        Finish<T, TStorage, TElement>(a.Target, row, i - row * a.N, sum);
     }
 
-    private static void Finish<T, TStorage>(Target<T> target, int row, int column, float sum) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Finish<T, TStorage, TElement>(Target<T, TElement> target, int row, int column, float sum)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
         if (target.HasBias != 0) sum += TStorage.Load(target.Bias[column]);
-        target.C[target.Start + row * target.Pitch + column] = TStorage.Store(sum);
+        int place = target.Start + row * target.Pitch + column;
+        target.C[place] = TStorage.Store(target.Element.Apply(sum, place));
     }
 }

@@ -1,0 +1,149 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>Binds a product once it is known what is done to its elements as they are stored.</summary>
+internal sealed class ProductBinder<T, TStorage>(CpuBackend cpu, MatrixProduct product) : ICpuElementUser
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+{
+    public Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement => new ProductBinder<T, TStorage, TElement>(cpu, product, element).Bind();
+}
+
+/// <summary>
+/// From a product's description to a call of <see cref="MixedPrecision.Gemm"/> or, for convolutions of few channels, of the
+/// strips: the operands become readers, chosen once here, so that each combination that a plan uses is compiled to code of its
+/// own (3 to 6 ms each at the first call).
+/// </summary>
+internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu, MatrixProduct product, TElement element)
+    where T : unmanaged
+    where TStorage : struct, ICpuStorage<T>
+    where TElement : unmanaged, ICpuElement
+{
+    private readonly int _threads = cpu.Threads;
+
+    private T* Target => cpu.Pointer<T>(product.C) + product.Start;
+
+    private ToRows<T, TStorage, TElement> Rows => new(Target, product.Pitch, element);
+
+    public Action Bind() => product switch
+    {
+        { A: DenseOperand { Transposed: false } a } => WithA(Dense(a)),
+        { A: DenseOperand a } => WithA(new Transpose<RowMajor<T, TStorage>>(Dense(a))),
+        { A: PatchesOperand { Transposed: false, Geometry: var g } a, B: DenseOperand { Transposed: false } b } when StripConvolution.Fits<T, TStorage>(g, g.OutWidth, product.N) =>
+            Convolution(new(Image(a), g, g.OutHeight, g.OutWidth), g.Batch, Dense(b)),
+        { A: PatchesOperand { Transposed: false } a } when ReadsByTap(a.Geometry) => WithA(new OneChannelPatches<T, TStorage>(Image(a), a.Geometry)),
+        { A: PatchesOperand { Transposed: false } a } => WithA(new Patches<T, TStorage>(Image(a), a.Geometry, a.Group)),
+        { A: PatchesOperand a, B: DenseOperand { Transposed: false } b, Bias: null, Next: null } => WeightGradient(a, b),
+        { A: GradientPatchesOperand a, B: ReversedTapsOperand b, Bias: null } => InputGradient(a, b),
+        _ => throw NotBound(),
+    };
+
+    private Action WithA<TA>(TA a) where TA : unmanaged, IReader => product.B switch
+    {
+        DenseOperand { Transposed: false } b => Product(a, Dense(b)),
+        DenseOperand b => Product(a, new Transpose<RowMajor<T, TStorage>>(Dense(b))),
+        _ => throw NotBound(),
+    };
+
+    private Action Product<TA, TB>(TA a, TB b) where TA : unmanaged, IReader where TB : unmanaged, IReader => product.Bias is { } bias
+        ? Run(product.M, product.N, product.K, a, b, new Bias<T, TStorage>(cpu.Pointer<T>(bias)), Rows)
+        : Run(product.M, product.N, product.K, a, b, new Plain(), Rows);
+
+    /// <summary>A forward convolution of few channels, its product walking over the image itself.</summary>
+    private Action Convolution(ImageStrip<T, TStorage> image, int batch, RowMajor<T, TStorage> weights) => product.Bias is { } bias
+        ? Run(image, batch, product.N, weights, new Bias<T, TStorage>(cpu.Pointer<T>(bias)))
+        : Run(image, batch, product.N, weights, new Plain());
+
+    /// <summary>
+    /// x^T dy: over strips where they fit. Else turned around: dy^T times the patches, its result stored by columns. Few filters
+    /// then fill rows of tiles instead of columns, and the patches are packed in long runs. One channel has few taps instead:
+    /// it is not turned.
+    /// </summary>
+    private Action WeightGradient(PatchesOperand a, DenseOperand b)
+    {
+        var g = a.Geometry;
+        var sink = new ToColumns<T, TStorage>(Target, product.Pitch);
+        if (StripWeightGradient.Fits<T, TStorage>(g) && b.Pitch == g.Filters)
+        {
+            var image = new ImageStrip<T, TStorage>(Image(a), g, g.OutHeight, g.OutWidth);
+            var plan = StripWeightGradient.Plan(image, g.Batch, g.Filters);
+            T* dy = cpu.Pointer<T>(b.Source) + b.Start;
+            var (backend, threads) = (cpu, _threads);
+            backend.Reserve(plan.Parts * plan.PartFloats(g.KernelHeight));
+            return () => StripWeightGradient.Run(image, dy, plan, sink, threads, backend.Scratch);
+        }
+        if (ReadsByTap(g)) return WithA(new Transpose<OneChannelPatches<T, TStorage>>(new(Image(a), g)));
+        return Run(product.N, product.M, product.K, new Transpose<RowMajor<T, TStorage>>(Dense(b)), new Patches<T, TStorage>(Image(a), g, a.Group), new Plain(), sink);
+    }
+
+    /// <summary>The convolution of the output gradient that gives the input gradient: one for each class of input pixels.</summary>
+    private Action InputGradient(GradientPatchesOperand a, ReversedTapsOperand b)
+    {
+        var g = a.Geometry;
+        var (kernel, stride, padding, dilation) = g.Window;
+        InputClass[] rows = [.. InputClass.Of(g.Height, kernel.Height, stride.Height, padding.Height, dilation.Height)];
+        InputClass[] columns = [.. InputClass.Of(g.Width, kernel.Width, stride.Width, padding.Width, dilation.Width)];
+        T* gradient = cpu.Pointer<T>(a.Source), weights = cpu.Pointer<T>(b.Source);
+        var steps = new List<Action>();
+        // Pixels that no window sees: their gradient is 0, and so is any function's derivative times it.
+        if (rows.Concat(columns).Any(c => c.Taps == 0)) steps.Add(Clear());
+        foreach (var y in rows.Where(c => c.Taps > 0))
+        {
+            foreach (var x in columns.Where(c => c.Taps > 0))
+            {
+                var window = new Window2d(new(y.Taps, x.Taps), 1, new(-y.Offset, -x.Offset), new(y.Dilation, x.Dilation));
+                var convolution = new Conv2dGeometry(g.Batch, g.OutHeight, g.OutWidth, g.Filters, g.Channels, window, g.Groups);
+                var taps = new ReversedTaps<T, TStorage>(weights, g, b.Group, y, x);
+                if (stride == 1 && StripConvolution.Fits<T, TStorage>(convolution, x.Pixels, product.N))
+                {
+                    steps.Add(Run(new ImageStrip<T, TStorage>(gradient, convolution, y.Pixels, x.Pixels), g.Batch, product.N, taps, new Plain()));
+                    continue;
+                }
+                var patches = new Patches<T, TStorage>(gradient, convolution, a.Group, y.Pixels, x.Pixels);
+                int m = g.Batch * y.Pixels * x.Pixels, k = convolution.Patch;
+                steps.Add(stride == 1
+                    ? Run(m, product.N, k, patches, taps, new Plain(), Rows)
+                    : Run(m, product.N, k, patches, taps, new Plain(), new ToGrid<T, TStorage, TElement>(Target, product.Pitch, element, g, y, x)));
+            }
+        }
+        Action[] all = [.. steps];
+        return all.Length == 1 ? all[0] : () => { foreach (var step in all) step(); };
+    }
+
+    private Action Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink)
+        where TA : unmanaged, IReader
+        where TB : unmanaged, IReader
+        where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
+    {
+        var (backend, threads) = (cpu, _threads);
+        backend.Reserve(Gemm.Scratch(m, n, k));
+        return () => Gemm.Run(m, n, k, a, b, map, sink, threads, backend.Scratch);
+    }
+
+    private Action Run<TB, TMap>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map)
+        where TB : unmanaged, IReader
+        where TMap : unmanaged, IMap
+    {
+        var (sink, threads) = (Rows, _threads);
+        return () => StripConvolution.Run(image, batch, n, b, map, sink, threads);
+    }
+
+    private Action Clear()
+    {
+        T* c = Target;
+        var (columns, pitch) = (product.N, product.Pitch);
+        return cpu.For(product.M, CpuBackend.ElementGrain / columns + 1, (start, end) =>
+        {
+            for (long row = start; row < end; row++) new Span<T>(c + row * pitch, columns).Clear();
+        });
+    }
+
+    private T* Image(PatchesOperand operand) => cpu.Pointer<T>(operand.Source);
+
+    private RowMajor<T, TStorage> Dense(DenseOperand operand) => new(cpu.Pointer<T>(operand.Source) + operand.Start, operand.Pitch);
+
+    private static bool ReadsByTap(Conv2dGeometry g) => g.Channels == 1 && g.Window.Stride == 1;
+
+    private NotSupportedException NotBound() =>
+        new($"'{product.Name}': no CPU product of {product.A.GetType().Name} and {product.B.GetType().Name}{(product.Bias is null ? "" : " with a bias")}.");
+}

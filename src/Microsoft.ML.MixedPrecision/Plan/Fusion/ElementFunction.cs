@@ -1,0 +1,42 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>What a CPU kernel does with values as it stores them: a type parameter, so that it is compiled into the kernel's loop.</summary>
+internal interface ICpuElement
+{
+    /// <param name="value">Sixteen neighbours.</param>
+    /// <param name="place">Of the first in its tensor.</param>
+    Vector512<float> Apply(Vector512<float> value, long place);
+
+    /// <summary>The first <paramref name="count"/> only; nothing beyond is read.</summary>
+    Vector512<float> Apply(Vector512<float> value, long place, int count);
+}
+
+/// <summary>What a GPU kernel does with a value as it stores it.</summary>
+internal interface IGpuElement
+{
+    /// <param name="place">Of the value in its tensor.</param>
+    float Apply(float value, int place);
+}
+
+/// <summary>A CPU kernel that waits for the function it is to be bound with.</summary>
+internal interface ICpuElementUser
+{
+    Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement;
+}
+
+/// <summary>A GPU kernel that waits for the function it is to be bound with.</summary>
+internal interface IGpuElementUser
+{
+    Action With<TElement>(TElement element) where TElement : struct, IGpuElement;
+}
+
+/// <summary>Nothing follows: values are stored as they are.</summary>
+internal readonly struct Unchanged : ICpuElement, IGpuElement
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place) => value;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place, int count) => value;
+    public float Apply(float value, int place) => value;
+}

@@ -1,0 +1,29 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// Joins neighbours of a plan: where a kernel writes a tensor that only the next step reads, and that one works element by
+/// element, the first does both and the tensor between them is never written. What is bound by memory gets shorter, and the
+/// plan smaller; no bit changes. An op knows nothing of it: its kernel says what it can do as it stores (<see cref="Kernel.Then"/>).
+/// </summary>
+internal static class Fusion
+{
+    /// <param name="steps">One section, in order.</param>
+    /// <param name="keep">A tensor that is read after the section.</param>
+    public static List<PlanStep> Join(IReadOnlyList<PlanStep> steps, Tensor? keep)
+    {
+        var uses = steps.SelectMany(s => s.Kernel.Reads.Concat(s.Kernel.Writes)).CountBy(t => t.Owner).ToDictionary();
+        var joined = new List<PlanStep>();
+        foreach (var step in steps)
+        {
+            if (joined.Count > 0 && step.Kernel is ElementKernel { CommutesWithRounding: true } next && IsBetween(next.From) && joined[^1].Kernel.Then(next) is { } both)
+                joined[^1] = joined[^1] with { Kernel = both };
+            else
+                joined.Add(step);
+        }
+        return joined;
+
+        // Once written, once read, whole, and then forgotten.
+        bool IsBetween(Tensor tensor) =>
+            tensor.Region == Region.Activations && tensor.Owner == tensor && uses[tensor] == 2 && joined[^1].Kernel.Writes.Contains(tensor) && tensor != keep;
+    }
+}
