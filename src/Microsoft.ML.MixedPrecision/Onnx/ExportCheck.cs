@@ -11,46 +11,65 @@ internal static class ExportCheck
     // On what was measured and on the roundings: it is a sample of them, not their maximum.
     private const float Margin = 4;
 
-    /// <param name="trained">What was exported.</param>
-    /// <param name="precision">Of the export.</param>
-    /// <param name="session">Holds the same values, of a plan that keeps all.</param>
-    /// <param name="sample">A batch of the plan; its first rows are compared.</param>
-    /// <exception cref="InvalidOperationException">The first layer that differs, its worst value and the bound.</exception>
-    public static void Verify(TrainedNetwork trained, OnnxPrecision precision, TrainingSession session, Batch sample)
+    /// <summary>What the training's forward pass gives for a sample, layer by layer; after it the session's memory may be freed.</summary>
+    /// <param name="session">Of a plan that keeps all.</param>
+    /// <param name="sample">A batch of the plan; its first rows are read.</param>
+    public static IReadOnlyList<float[]> Outputs(TrainingSession session, Batch sample)
     {
-        ExecutionPlan plan = session.Plan;
+        var plan = session.Plan;
         if (!plan.Options.KeepAll) throw new ArgumentException("Expected a plan with KeepAll: the layers' outputs are read after the pass.", nameof(session));
-
         session.EvaluatePass(sample);
+        return [.. plan.Layers.Select(layer => session.Read(plan.LayerOutputs[layer.Name])[..(sample.RowCount * layer.Node.Shape.Size)])];
+    }
+
+    public static OnnxModel Verify(TrainedNetwork trained, OnnxPrecision precision, TrainingSession session, Batch sample) =>
+        Verify(trained, precision, session.Plan.Options.Precision, Outputs(session, sample), sample, new OnnxMetadata());
+
+    /// <param name="trained">What is exported.</param>
+    /// <param name="precision">Of the export.</param>
+    /// <param name="trainedIn">Precision of the training.</param>
+    /// <param name="outputs">Of each layer, as <see cref="Outputs"/> gives them for the same values.</param>
+    /// <param name="sample">Its first rows are compared.</param>
+    /// <param name="metadata">What the model says about itself.</param>
+    /// <returns>The model that scored as the training does.</returns>
+    /// <exception cref="InvalidOperationException">The first layer that differs, its worst value and the bound.</exception>
+    public static OnnxModel Verify(TrainedNetwork trained, OnnxPrecision precision, Precision trainedIn, IReadOnlyList<float[]> outputs, Batch sample, OnnxMetadata metadata)
+    {
         int rows = sample.RowCount;
-        bool halves = plan.Options.Precision == Precision.Mixed || precision == OnnxPrecision.Half;
-        IReadOnlyList<float[]> actual = Layers(trained, precision, sample);
-        IReadOnlyList<float[]> other = halves ? Layers(trained, precision == OnnxPrecision.Half ? OnnxPrecision.Single : OnnxPrecision.Half, sample) : actual;
+        bool halves = trainedIn == Precision.Mixed || precision == OnnxPrecision.Half;
+        int columns = trained.Network.Shape.Size;
+        // The other precision first: its weights are free again before those of the model are made.
+        IReadOnlyList<float[]>? other = halves ? Layers(trained, precision == OnnxPrecision.Half ? OnnxPrecision.Single : OnnxPrecision.Half, sample) : null;
+        (OnnxGraph graph, string last) = OnnxExporter.Export(trained, precision, expose: true);
+        IReadOnlyList<float[]> actual = Layers(graph, last, columns, sample);
         var magnitudes = new Dictionary<Node, (int Depth, float Scale)>();
         OnnxTolerance tolerance = default;
         foreach ((int i, (Node node, string name)) in trained.Layers.Index())
         {
-            int size = node.Shape.Size;
-            ReadOnlyMemory<float> expected = session.Read(plan.LayerOutputs[name]).AsMemory(0, rows * size);
-            float roundings = Roundings(node, Largest(expected.Span), magnitudes, halves);
-            tolerance = new OnnxTolerance(Margin * (Apart(actual[1 + i], other[1 + i]) + roundings), 0);
-            OnnxCheck.Compare(new OnnxComparison(name, expected, actual[1 + i], size, tolerance));
+            float roundings = Roundings(node, Largest(outputs[i]), magnitudes, halves);
+            tolerance = new OnnxTolerance(Margin * (Apart(actual[1 + i], (other ?? actual)[1 + i]) + roundings), 0);
+            OnnxCheck.Compare(new OnnxComparison(name, outputs[i], actual[1 + i], node.Shape.Size, tolerance));
         }
 
         // The model that is handed over has no outputs inside, so ONNX Runtime may fuse what it kept apart above. The network's last node is the last layer.
-        int columns = trained.Network.Shape.Size;
-        (OnnxGraph graph, string output) = OnnxExporter.Export(trained, precision);
-        using var whole = new OnnxSession(graph.Build(output, columns, new OnnxMetadata()));
+        OnnxModel model = graph.Build(last, columns, metadata);
+        using var whole = OnnxSession.Of(model);
         var scores = new float[rows * columns];
         whole.Run(sample.Features, rows, scores);
-        OnnxCheck.Compare(new OnnxComparison("output", session.Read(plan.Output).AsMemory(0, rows * columns), scores, columns, tolerance));
+        OnnxCheck.Compare(new OnnxComparison("output", outputs[^1], scores, columns, tolerance));
+        return model;
     }
 
     /// <summary>The output, then all layers.</summary>
     private static IReadOnlyList<float[]> Layers(TrainedNetwork trained, OnnxPrecision precision, Batch sample)
     {
-        (OnnxGraph graph, string output) = OnnxExporter.Export(trained, precision, expose: true);
-        using var session = new OnnxSession(graph.BuildForCheck(output, trained.Network.Shape.Size, new OnnxMetadata()));
+        (OnnxGraph graph, string last) = OnnxExporter.Export(trained, precision, expose: true);
+        return Layers(graph, last, trained.Network.Shape.Size, sample);
+    }
+
+    private static IReadOnlyList<float[]> Layers(OnnxGraph graph, string last, int columns, Batch sample)
+    {
+        using var session = OnnxSession.Of(graph.BuildForCheck(last, columns, new OnnxMetadata()));
         return session.RunAll(sample.Features, sample.RowCount);
     }
 

@@ -34,5 +34,5 @@ internal static class OnnxFile
             new($"The ONNX model cannot be written to '{full}': {reason}. Choose a file in an existing folder that this process may write to.", inner);
     }
 
-    public static void Save(OnnxModel model, Stream stream) => stream.Write(model.ToBytes());
+    public static void Save(OnnxModel model, Stream stream) => model.WriteTo(stream);
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Microsoft.ML.MixedPrecision.OnnxProto;
 
@@ -67,29 +68,36 @@ internal sealed class OnnxGraph
 
     /// <summary>Weights in the working precision, rounded to nearest even.</summary>
     /// <exception cref="InvalidOperationException">A value is not finite, or becomes infinite as a half.</exception>
-    public string Weights(string name, ReadOnlySpan<float> values, params ReadOnlySpan<int> dimensions)
+    public string Weights(string name, float[] values, params ReadOnlySpan<int> dimensions)
     {
         if (Precision == OnnxPrecision.Single) return Single(name, values, dimensions);
         CheckFinite(name, values);
-        var halves = new Half[values.Length];
+        var bytes = new byte[2L * values.Length]; // the one copy: a large model is hundreds of MB
+        var halves = MemoryMarshal.Cast<byte, Half>(bytes.AsSpan());
         TensorPrimitives.ConvertToHalf(values, halves);
-        for (int i = 0; i < halves.Length; i++)
+        if (!TensorPrimitives.IsFiniteAll<Half>(halves))
         {
-            if (!Half.IsFinite(halves[i]))
-                throw new InvalidOperationException($"'{name}', element {i}: expected a value that half precision can hold (up to 65504), got {values[i]}; export with OnnxPrecision.Single.");
+            int i = 0;
+            while (Half.IsFinite(halves[i])) i++;
+            throw new InvalidOperationException($"'{name}', element {i}: expected a value that half precision can hold (up to 65504), got {values[i]}; export with OnnxPrecision.Single.");
         }
-        var bytes = new byte[2L * halves.Length];
-        for (int i = 0; i < halves.Length; i++) BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(2 * i), halves[i]);
+        var words = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
+        if (!BitConverter.IsLittleEndian) BinaryPrimitives.ReverseEndianness(words, words);
         return Constant(name, TensorProto.Types.DataType.Float16, bytes, values.Length, dimensions);
     }
 
     /// <summary>Weights that stay FP32 in both precisions.</summary>
-    public string Single(string name, ReadOnlySpan<float> values, params ReadOnlySpan<int> dimensions)
+    /// <param name="values">Not copied: the graph and its models hold this array.</param>
+    public string Single(string name, float[] values, params ReadOnlySpan<int> dimensions)
     {
         CheckFinite(name, values);
-        var bytes = new byte[4L * values.Length];
-        for (int i = 0; i < values.Length; i++) BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(4 * i), values[i]);
-        return Constant(name, TensorProto.Types.DataType.Float, bytes, values.Length, dimensions);
+        if (!BitConverter.IsLittleEndian)
+        {
+            values = [.. values];
+            var words = MemoryMarshal.Cast<float, uint>(values.AsSpan());
+            BinaryPrimitives.ReverseEndianness(words, words);
+        }
+        return Constant(name, TensorProto.Types.DataType.Float, new FloatBytes(values).Memory, values.Length, dimensions);
     }
 
     /// <summary>A scalar in the working precision.</summary>
@@ -241,7 +249,7 @@ internal sealed class OnnxGraph
         },
     };
 
-    private string Constant(string name, TensorProto.Types.DataType type, byte[] littleEndian, int elements, ReadOnlySpan<int> dimensions)
+    private string Constant(string name, TensorProto.Types.DataType type, ReadOnlyMemory<byte> littleEndian, int elements, ReadOnlySpan<int> dimensions)
     {
         var tensor = new TensorProto { DataType = (int)type, RawData = UnsafeByteOperations.UnsafeWrap(littleEndian) };
         long expected = 1;
@@ -257,11 +265,10 @@ internal sealed class OnnxGraph
 
     private static void CheckFinite(string name, ReadOnlySpan<float> values)
     {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!float.IsFinite(values[i]))
-                throw new InvalidOperationException($"'{name}', element {i}: expected a finite weight, got {values[i]}; the training diverged, lower the learning rate.");
-        }
+        if (TensorPrimitives.IsFiniteAll(values)) return;
+        int i = 0;
+        while (float.IsFinite(values[i])) i++;
+        throw new InvalidOperationException($"'{name}', element {i}: expected a finite weight, got {values[i]}; the training diverged, lower the learning rate.");
     }
 
     private string Unique(string name)

@@ -36,6 +36,13 @@ internal sealed class OnnxModel
     /// <summary>Equal models give equal bytes: the format's writer keeps the order of fields, and no map is written.</summary>
     public byte[] ToBytes() => _proto.ToByteArray();
 
+    /// <summary>The same bytes, without an array of them: a large model is hundreds of MB.</summary>
+    public void WriteTo(Stream stream)
+    {
+        using var output = new CodedOutputStream(stream, bufferSize: 1 << 20, leaveOpen: true);
+        _proto.WriteTo(output);
+    }
+
     /// <summary>The node by which ML.NET finds the slot names of a column.</summary>
     public static string SlotNamesNode(string column) => $"mlnet.{column}.SlotNames";
 

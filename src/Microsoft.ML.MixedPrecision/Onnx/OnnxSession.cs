@@ -16,15 +16,21 @@ internal sealed class OnnxSession : IDisposable
     private readonly string[] _input, _outputs;
     private readonly int[] _columns;
 
-    public OnnxSession(OnnxModel model, int? gpuDeviceId = null, bool fallbackToCpu = false)
+    /// <param name="path">A model's file. It is read here, and not needed any more.</param>
+    public OnnxSession(string path, int? gpuDeviceId = null, bool fallbackToCpu = false)
     {
-        byte[] bytes = model.ToBytes();
-        (_session, GpuDeviceId) = WithRuntime(() => Open(bytes, gpuDeviceId, fallbackToCpu));
-        _input = [model.InputName];
+        (_session, GpuDeviceId) = WithRuntime(() => Open(path, gpuDeviceId, fallbackToCpu));
+        _input = [_session.InputNames[0]];
         _outputs = [.. _session.OutputNames];
         _columns = [.. _outputs.Select(name => _session.OutputMetadata[name].Dimensions[1])];
-        Features = model.Features;
-        Layers = model.Layers;
+        Features = _session.InputMetadata[_input[0]].Dimensions[1];
+    }
+
+    /// <summary>Through a file, because ONNX Runtime would take a copy of an array of the model, and the array be garbage.</summary>
+    public static OnnxSession Of(OnnxModel model)
+    {
+        using var file = new TemporaryFile(model.WriteTo, ".onnx");
+        return new OnnxSession(file.Name) { Layers = model.Layers };
     }
 
     /// <summary>The GPU that is used; null where it is the CPU.</summary>
@@ -36,7 +42,7 @@ internal sealed class OnnxSession : IDisposable
     public int Columns => _columns[0];
 
     /// <summary>Which layers the outputs after the first one are.</summary>
-    public IReadOnlyList<string> Layers { get; }
+    public IReadOnlyList<string> Layers { get; private init; } = [];
 
     /// <summary>The first output of rows [rows, features], written to [rows, columns].</summary>
     public void Run(Memory<float> features, int rows, Memory<float> output)
@@ -90,7 +96,7 @@ internal sealed class OnnxSession : IDisposable
         return false;
     }
 
-    private static (InferenceSession Session, int? GpuDeviceId) Open(byte[] bytes, int? gpuDeviceId, bool fallbackToCpu)
+    private static (InferenceSession Session, int? GpuDeviceId) Open(string path, int? gpuDeviceId, bool fallbackToCpu)
     {
         using var cpu = new SessionOptions(); // first: without the native library this throws, and the GPU is not to blame
         if (gpuDeviceId is { } device)
@@ -98,7 +104,7 @@ internal sealed class OnnxSession : IDisposable
             try
             {
                 using SessionOptions gpu = SessionOptions.MakeSessionOptionWithCudaProvider(device);
-                return (new InferenceSession(bytes, gpu), device);
+                return (new InferenceSession(path, gpu), device);
             }
             catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException)
             {
@@ -109,7 +115,7 @@ internal sealed class OnnxSession : IDisposable
                         "and the CUDA libraries that it names; or set MLContext.FallbackToCpu, or MLContext.GpuDeviceId to null.", e);
             }
         }
-        return (new InferenceSession(bytes, cpu), null);
+        return (new InferenceSession(path, cpu), null);
     }
 
     private static OrtValue Tensor(Memory<float> memory, int rows, int columns) =>

@@ -23,11 +23,11 @@ internal sealed class ParameterBlock
         }
         Length = checked((int)Math.Max(length, Alignment));
         Weights = Flat("Weights", ElementType.Working);
-        bool separateMasters = options.Precision == Precision.Mixed && options.MasterWeights;
+        bool separateMasters = options.Precision == Precision.Mixed && options.MasterWeights && !options.ForwardOnly;
         Masters = separateMasters ? Flat("Masters", ElementType.Single) : Weights;
         Gradients = Flat("Gradients", ElementType.Working);
         Accumulated = options.AccumulationSteps > 1 ? Flat("AccumulatedGradients", ElementType.Single) : null;
-        State = [.. options.Optimizer.StateNames.Select(name => Flat(name, ElementType.Single))];
+        State = options.ForwardOnly ? [] : [.. options.Optimizer.StateNames.Select(name => Flat(name, ElementType.Single))];
         Parameters = [.. starts.Select(s => new PlannedParameter(s.Node, s.Name, s.Spec,
             Weights.Slice(s.Name, s.Start, s.Spec.Dimensions),
             Masters.Slice(s.Name + ".Master", s.Start, s.Spec.Dimensions),
@@ -42,6 +42,7 @@ internal sealed class ParameterBlock
     /// <summary>FP32; the same tensor as <see cref="Weights"/> in single precision.</summary>
     public Tensor Masters { get; }
 
+    /// <summary>Without memory in a plan that only goes forward.</summary>
     public Tensor Gradients { get; }
 
     /// <summary>FP32 sum over the micro-steps of an update; null where an update has one.</summary>

@@ -74,6 +74,7 @@ internal sealed class PlanBuilder
         Tensor? inputGradient = null;
         var train = Section(() =>
         {
+            if (Options.ForwardOnly) return;
             _phase = Phase.Input;
             Add(null, new PassStart(Control));
             var saved = Forward(features, training: true);
@@ -85,6 +86,7 @@ internal sealed class PlanBuilder
         });
         var update = Section(() =>
         {
+            if (Options.ForwardOnly) return;
             _phase = Phase.Check;
             var gradients = Block.Accumulated ?? Block.Gradients;
             var scan = new GradientScan(gradients);
@@ -207,7 +209,7 @@ internal sealed class PlanBuilder
 
         IEnumerable<Tensor> parameters =
         [
-            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], Block.Gradients,
+            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], .. Options.ForwardOnly ? [] : (Tensor[])[Block.Gradients],
             .. Block.Accumulated is { } sum ? [sum] : (Tensor[])[], .. Block.State, .. _buffers.Values.Select(b => b.Values),
             Control.Counters, Control.Scales, Control.Log, coefficients,
         ];

@@ -29,6 +29,9 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
     /// <summary>Joins no kernels, and gives every tensor memory of its own, so that all can be read after a step: for checks, not for training.</summary>
     public bool KeepAll { get; init; }
 
+    /// <summary>Plans the evaluation alone: no gradients, masters or optimizer state. For checks of a model that is trained already.</summary>
+    public bool ForwardOnly { get; init; }
+
     /// <summary>Computes the gradient of the network's input too, into <see cref="ExecutionPlan.InputGradient"/>: for checks.</summary>
     public bool InputGradient { get; init; }
 

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>A network with the values that training gave it: FP32 masters and buffers, on the host. Immutable.</summary>
+/// <summary>A network with the values that training gave it: FP32 masters and buffers, on the host. Immutable once it has left the training.</summary>
 internal sealed class TrainedNetwork
 {
     private readonly Dictionary<(Node, int), float[]> _parameters = [];
@@ -18,15 +18,23 @@ internal sealed class TrainedNetwork
     public float[] Buffer(Node node, int index) => _buffers[(node, index)];
 
     /// <summary>What a session holds now.</summary>
-    public static TrainedNetwork From(TrainingSession session)
+    /// <param name="session">Its masters and buffers are copied.</param>
+    /// <param name="old">Values of the same network that nobody needs any more: their memory is used again. They are hundreds of MB in a large network.</param>
+    public static TrainedNetwork From(TrainingSession session, TrainedNetwork? old = null)
     {
         var plan = session.Plan;
-        var trained = new TrainedNetwork(plan.Network) { Layers = plan.Layers };
+        var trained = old ?? new TrainedNetwork(plan.Network) { Layers = plan.Layers };
         foreach (var group in plan.Parameters.Parameters.GroupBy(p => p.Node))
-            foreach (var (i, parameter) in group.Index()) trained._parameters.Add((group.Key, i), session.ReadParameter(parameter));
+            foreach (var (i, parameter) in group.Index()) Copy(parameter.Master, trained._parameters, (group.Key, i));
         foreach (var group in plan.Buffers.GroupBy(b => b.Node))
-            foreach (var (i, buffer) in group.Index()) trained._buffers.Add((group.Key, i), session.Read(buffer.Values));
+            foreach (var (i, buffer) in group.Index()) Copy(buffer.Values, trained._buffers, (group.Key, i));
         return trained;
+
+        void Copy(Tensor tensor, Dictionary<(Node, int), float[]> to, (Node, int) key)
+        {
+            if (!to.TryGetValue(key, out var values)) to.Add(key, values = new float[tensor.Length]);
+            session.Read(tensor, values);
+        }
     }
 
     /// <summary>Puts the values into a session of the same network.</summary>

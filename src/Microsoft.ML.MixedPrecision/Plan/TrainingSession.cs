@@ -17,7 +17,8 @@ internal sealed class TrainingSession : IDisposable
 
     /// <param name="backend">Fresh: nothing allocated yet. Disposed with the session.</param>
     /// <param name="poison">Overwrites what a step frees with NaN, so that a lifetime that is too short shows.</param>
-    public TrainingSession(ExecutionPlan plan, Backend backend, bool poison = PoisonByDefault)
+    /// <param name="values">What parameters and buffers start from; null for their initial values.</param>
+    public TrainingSession(ExecutionPlan plan, Backend backend, bool poison = PoisonByDefault, TrainedNetwork? values = null)
     {
         (Plan, _backend) = (plan, backend);
         backend.Allocate(plan.Bytes);
@@ -32,8 +33,8 @@ internal sealed class TrainingSession : IDisposable
         backend.Upload(plan.Control.Scales, _scales);
         backend.Upload(plan.Control.Counters, _counters);
         UploadCoefficients();
-        foreach (var buffer in plan.Buffers) backend.Upload(buffer.Values, Filled(buffer.Spec));
-        Initialize();
+        if (values is not null) values.To(this);
+        else Initialize();
     }
 
 #if DEBUG
@@ -75,6 +76,9 @@ internal sealed class TrainingSession : IDisposable
         _backend.Download(tensor, values);
         return values;
     }
+
+    /// <summary>A tensor of the plan, into an array of its length.</summary>
+    public void Read(Tensor tensor, Span<float> values) => _backend.Download(tensor, values);
 
     /// <summary>An Int32 tensor of the plan.</summary>
     public int[] ReadIntegers(Tensor tensor)
@@ -168,9 +172,10 @@ internal sealed class TrainingSession : IDisposable
         _backend.Upload(Plan.Coefficients, table);
     }
 
-    /// <summary>Initial weights, through one small buffer: a large layer as an array on the host would cost its FP32 size once more.</summary>
+    /// <summary>Initial values; weights through one small buffer: a large layer as an array on the host would cost its FP32 size once more.</summary>
     private void Initialize()
     {
+        foreach (var values in Plan.Buffers) _backend.Upload(values.Values, Filled(values.Spec));
         var parameters = Plan.Parameters.Parameters;
         var buffer = new float[Math.Min(InitialPart, parameters.Select(p => p.Spec.Length).DefaultIfEmpty().Max())];
         foreach (var (i, parameter) in parameters.Index())

@@ -46,12 +46,12 @@ internal sealed class StockScoringChain : IDisposable
 
         OnnxModel bound = model.Rename(featureColumn, OutputColumn(task, featureColumn));
         Task = task;
-        _session = new Lazy<OnnxSession>(() => new OnnxSession(bound, gpuDeviceId, fallbackToCpu));
-        // ML.NET's own fallback misses what the CPU package throws, so it is told of a GPU only where there is one.
-        int? usedGpu = gpuDeviceId is null ? null : _session.Value.GpuDeviceId;
-        var file = new TemporaryFile(bound.ToBytes(), ".onnx");
+        var file = new TemporaryFile(bound.WriteTo, ".onnx");
+        _session = Later(file.Name, gpuDeviceId, fallbackToCpu);
         try
         {
+            // ML.NET's own fallback misses what the CPU package throws, so it is told of a GPU only where there is one.
+            int? usedGpu = gpuDeviceId is null ? null : _session.Value.GpuDeviceId;
             _network = OnnxSession.WithRuntime(() => StockConstructors.Onnx(env, [bound.OutputName], [bound.InputName], file.Name, usedGpu, false, null, 100, null, null));
             Files.Add(_network, file);
         }
@@ -106,6 +106,9 @@ internal sealed class StockScoringChain : IDisposable
         Chain.Dispose();
         if (Files.TryGetValue(_network, out TemporaryFile? file)) file.Dispose();
     }
+
+    /// <summary>A method of its own, so that it holds the name of the file and not the model, whose weights are free once the file has them.</summary>
+    private static Lazy<OnnxSession> Later(string path, int? gpuDeviceId, bool fallbackToCpu) => new(() => new OnnxSession(path, gpuDeviceId, fallbackToCpu));
 
     private static string OutputColumn(ScoringTask task, string featureColumn)
     {

@@ -6,12 +6,14 @@ internal sealed class TemporaryFile : IDisposable
     private readonly EventHandler _onExit;
     private int _removed;
 
-    public TemporaryFile(ReadOnlySpan<byte> content, string extension)
+    /// <param name="write">Writes the content.</param>
+    /// <param name="extension">Of the name, with its dot.</param>
+    public TemporaryFile(Action<Stream> write, string extension)
     {
         // Not the system's numbered temporary names: those are created first and found by others.
         Name = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"MixedPrecision.{Guid.NewGuid():N}{extension}");
         using (var stream = new FileStream(Name, FileMode.CreateNew, FileAccess.Write, FileShare.None))
-            stream.Write(content);
+            write(stream);
         var self = new WeakReference<TemporaryFile>(this); // the event must not keep this alive
         _onExit = (_, _) => { if (self.TryGetTarget(out TemporaryFile? file)) file.Remove(); };
         AppDomain.CurrentDomain.ProcessExit += _onExit;

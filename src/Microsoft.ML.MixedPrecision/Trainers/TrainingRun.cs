@@ -96,7 +96,7 @@ internal sealed class TrainingRun : IDisposable
             Profile = _profile,
         };
         _log.End(report, restores, _options.Epochs);
-        return (restores ? _best! : TrainedNetwork.From(_session), report);
+        return (restores ? _best! : TrainedNetwork.From(_session, _best), report);
     }
 
     /// <returns>Whether the training should stop.</returns>
@@ -128,7 +128,7 @@ internal sealed class TrainingRun : IDisposable
 
         EpochTotals? validation = _data.Validation is null ? null : Validate(token);
         bool isBest = validation is { } v && _rule.Add(epoch, v.Loss, v.Metric);
-        if (isBest && (_options.EarlyStopping is { RestoreBest: true } || token.CanBeCanceled)) _best = TrainedNetwork.From(_session);
+        if (isBest && (_options.EarlyStopping is { RestoreBest: true } || token.CanBeCanceled)) _best = TrainedNetwork.From(_session, _best);
         var report = new EpochReport(epoch, _totals.Loss, _totals.Metric, validation?.Loss, validation?.Metric, LearningRate, _last.Scale,
             _last.Applied - applied, _last.Skipped - skipped, _clock.Elapsed - _epochStart);
         _epochs.Add(report);

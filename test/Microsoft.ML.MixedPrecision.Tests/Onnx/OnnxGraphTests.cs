@@ -13,7 +13,7 @@ public sealed class OnnxGraphTests
     [DataRow(OnnxPrecision.Single)]
     public void LinearGraphScoresWhatItSays(OnnxPrecision precision)
     {
-        using var session = new OnnxSession(LinearModel.Build(precision, Weights, Bias));
+        using var session = OnnxSession.Of(LinearModel.Build(precision, Weights, Bias));
         Assert.AreEqual(4, session.Features);
         Assert.AreEqual(3, session.Columns);
 
@@ -62,7 +62,7 @@ public sealed class OnnxGraphTests
         Assert.IsNull(read.Property("absent"));
         ModelProto proto = ModelProto.Parser.ParseFrom(model.ToBytes());
         Assert.AreEqual(("Microsoft.ML.MixedPrecision", "1.2.3", 7L, "doc"), (proto.ProducerName, proto.ProducerVersion, proto.ModelVersion, proto.DocString));
-        using var session = new OnnxSession(model); // the label node must not disturb the runtime
+        using var session = OnnxSession.Of(model); // the label node must not disturb the runtime
         Assert.AreEqual(3, session.Columns);
     }
 
@@ -109,7 +109,7 @@ public sealed class OnnxGraphTests
         string scaled = graph.Node("Mul", "scaled", [image, graph.Weights("scale", [1, 10], 1, Channels, 1, 1)]);
         graph.Expose("scaled", scaled, Length, isImage: true);
         string flat = graph.FlattenImage(scaled, "flat", Height, Width, Channels);
-        using var session = new OnnxSession(graph.BuildForCheck(flat, Length, new OnnxMetadata()));
+        using var session = OnnxSession.Of(graph.BuildForCheck(flat, Length, new OnnxMetadata()));
 
         float[] rows = [.. Enumerable.Range(0, 2 * Length).Select(i => (float)i)];
         float[] expected = [.. rows.Select((value, i) => i % Channels == 1 ? 10 * value : value)];
@@ -128,7 +128,7 @@ public sealed class OnnxGraphTests
             ("auto_pad", "NOTSET"), ("group", 1), ("kernel_shape", new[] { 1, 1 }), ("pads", new long[] { 0, 0, 0, 0 }));
         string leaky = graph.Node("LeakyRelu", "leaky", [padded], ("alpha", 0f)); // zero is written, the default is 0.01
         string[] halves = graph.Nodes("Split", "split", [graph.FlattenImage(leaky, "flat", 2, 2, 1), graph.Integers("sizes", 1, 3)], 2, ("axis", 1));
-        using var session = new OnnxSession(graph.Build(halves[1], 3, new OnnxMetadata()));
+        using var session = OnnxSession.Of(graph.Build(halves[1], 3, new OnnxMetadata()));
         var output = new float[3];
         session.Run(new float[] { 5, 1, -1, 3 }, 1, output);
         CollectionAssert.AreEqual(new float[] { 2, 0, 6 }, output);
@@ -169,7 +169,7 @@ public sealed class OnnxGraphTests
         inner = graph.Node("Neg", "Pixels", [inner]);
         OnnxModel renamed = graph.Build(inner, 2, new OnnxMetadata { LabelNames = ["a", "b"] }).Rename("Pixels", "Score");
         Assert.AreEqual(("Pixels", "Score"), (renamed.InputName, renamed.OutputName));
-        using var session = new OnnxSession(renamed);
+        using var session = OnnxSession.Of(renamed);
         var output = new float[2];
         session.Run(new float[] { 3, -4 }, 1, output);
         CollectionAssert.AreEqual(new float[] { -3, 0 }, output);

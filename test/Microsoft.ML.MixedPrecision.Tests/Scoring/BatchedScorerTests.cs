@@ -158,7 +158,7 @@ public sealed class BatchedScorerTests
     /// <summary>The three logits over a view with a column 'Pixels'.</summary>
     private sealed class Scorer : IDisposable
     {
-        private readonly OnnxSession _session = new(ScoringData.ClassModel());
+        private readonly OnnxSession _session = OnnxSession.Of(ScoringData.ClassModel());
 
         public Scorer(IDataView input)
         {

@@ -13,7 +13,7 @@ public sealed class StockConstructorsTests
     [TestMethod]
     public void OnnxTransformerLoadsAFile()
     {
-        using var file = new TemporaryFile(ScoringData.FirstLogit().ToBytes(), ".onnx");
+        using var file = new TemporaryFile(ScoringData.FirstLogit().WriteTo, ".onnx");
         using var transformer = StockConstructors.Onnx(_ml, ["output"], ["features"], file.Name, null, false, null, 100, null, null);
         IDataView data = new ScoringData(_ml, 3).View;
         data = _ml.Transforms.CopyColumns("features", "Pixels").Fit(data).Transform(data);
