@@ -8,27 +8,24 @@ internal static unsafe class CpuVector
 {
     public const int Width = 16;
 
-    /// <summary>The first <paramref name="count"/> elements, then zeros; nothing beyond is read.</summary>
-    [SkipLocalsInit]
+    /// <summary>The first <paramref name="count"/> elements, then zeros. What lies beyond is read too: an arena has room for it behind its last tensor.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load<T, TStorage>(T* source, int count)
         where T : unmanaged
-        where TStorage : struct, ICpuStorage<T>
-    {
-        float* part = stackalloc float[Width];
-        Vector512<float>.Zero.Store(part);
-        TStorage.Load(source, part, count);
-        return Vector512.Load(part);
-    }
+        where TStorage : struct, ICpuStorage<T> => TStorage.Load16(source) & First(count);
 
-    /// <summary>The first <paramref name="count"/> elements; nothing beyond is written.</summary>
+    /// <summary>
+    /// The first <paramref name="count"/> elements, <paramref name="step"/> apart; nothing else is written. Sixteen into a buffer, count
+    /// out of it: one conversion of 16 beats ten of one (2.4 ns each).
+    /// </summary>
     [SkipLocalsInit]
-    public static void Store<T, TStorage>(Vector512<float> values, T* target, int count)
+    public static void Store<T, TStorage>(Vector512<float> values, T* target, int count, int step = 1)
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
-        float* part = stackalloc float[Width];
-        values.Store(part);
-        TStorage.Store(part, target, count);
+        T* part = stackalloc T[Width];
+        TStorage.Store16(values, part);
+        for (int i = 0; i < count; i++, target += step) *target = part[i];
     }
 
     /// <summary>

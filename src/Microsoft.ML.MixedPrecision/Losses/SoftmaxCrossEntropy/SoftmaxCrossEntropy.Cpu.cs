@@ -1,4 +1,10 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.MixedPrecision;
+
+// A row's last vector reads beyond it: those lanes are set to -infinity, which is no maximum and whose exponential is 0.
 
 internal sealed unsafe partial class SoftmaxCrossEntropyRows
 {
@@ -9,7 +15,10 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
         float* weights = cpu.Pointer<float>(targets.Weights);
         float* losses = cpu.Pointer<float>(rows.Losses), rowWeights = cpu.Pointer<float>(rows.Weights), metrics = cpu.Pointer<float>(rows.Metrics);
         int classes = x.Dimensions[^1];
-        return cpu.For(x.Dimensions[0], grain: Math.Max(1, 1024 / classes), (first, end) =>
+        return cpu.For(x.Dimensions[0], grain: RowsAtOnce(classes), Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
         {
             for (long n = first; n < end; n++)
             {
@@ -19,25 +28,70 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
                     continue;
                 }
                 T* row = scores + n * classes;
-                int best = 0, label = labels[n];
-                float max = TStorage.Load(row[0]), total = max;
-                for (int c = 1; c < classes; c++)
-                {
-                    float score = TStorage.Load(row[c]);
-                    total += score;
-                    if (!(score <= max)) (best, max) = (c, score); // NaN wins, and shows in the loss
-                }
-                float sum = 0;
-                for (int c = 0; c < classes; c++) sum += MathF.Exp(TStorage.Load(row[c]) - max);
-                float target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
+                float max = Max<T, TStorage>(row, classes), weight = weights[n], target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
+                int label = labels[n];
                 if ((uint)label < (uint)classes) target = (1f - smoothing) * TStorage.Load(row[label]);
-                if (smoothing > 0f) target += smoothing / classes * total; // 0 * -infinity would be NaN
-                float weight = weights[n];
+                if (smoothing > 0f) target += smoothing / classes * Sum<T, TStorage>(row, classes); // 0 * -infinity would be NaN
                 rowWeights[n] = weight;
-                losses[n] = weight * (max + MathF.Log(sum) - target);
-                metrics[n] = best == label ? weight : 0f;
+                losses[n] = weight * (max + MathF.Log(ExponentialSum<T, TStorage>(row, classes, max)) - target);
+                metrics[n] = IndexOf<T, TStorage>(row, classes, max) == label ? weight : 0f;
             }
-        });
+        }
+    }
+
+    /// <summary>The first class with the largest score; -1 where that is NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int IndexOf<T, TStorage>(T* row, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        for (int c = 0; c < classes; c += CpuVector.Width)
+        {
+            ulong hits = Vector512.Equals(Scores<T, TStorage>(row, c, classes), Vector512.Create(max)).ExtractMostSignificantBits();
+            if (hits != 0) return c + BitOperations.TrailingZeroCount(hits);
+        }
+        return -1;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Sum<T, TStorage>(T* row, int classes) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        var sum = Vector512<float>.Zero;
+        for (int c = 0; c < classes; c += CpuVector.Width) sum += CpuVector.Load<T, TStorage>(row + c, Math.Min(CpuVector.Width, classes - c));
+        return Vector512.Sum(sum);
+    }
+
+    /// <summary>Rows that are worth a thread's hand-off.</summary>
+    internal static int RowsAtOnce(int classes) => Math.Max(1, 4096 / Math.Max(CpuVector.Width, classes));
+
+    /// <summary>Sixteen scores from class <paramref name="c"/> on; -infinity where there are no more.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<float> Scores<T, TStorage>(T* row, int c, int classes) where T : unmanaged where TStorage : struct, ICpuStorage<T> =>
+        classes - c >= CpuVector.Width
+            ? TStorage.Load16(row + c)
+            : Vector512.ConditionalSelect(CpuVector.First(classes - c), TStorage.Load16(row + c), Vector512.Create(float.NegativeInfinity));
+
+    /// <summary>The largest score; NaN where one is, which shows in the loss.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static float Max<T, TStorage>(T* row, int classes) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        var max = Scores<T, TStorage>(row, 0, classes);
+        for (int c = CpuVector.Width; c < classes; c += CpuVector.Width) max = Vector512.Max(max, Scores<T, TStorage>(row, c, classes));
+        return CpuVector.Max(max);
+    }
+
+    /// <summary>exp(score - max). Of the maximum itself that is 1 without the last place's error that the vector function may have: one class has a loss of 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<float> Exponentials<T, TStorage>(T* row, int c, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        var below = Scores<T, TStorage>(row, c, classes) - Vector512.Create(max); // NaN where both are infinite
+        return Vector512.ConditionalSelect(Vector512.Equals(below, Vector512<float>.Zero), Vector512<float>.One, Vector512.Exp(below));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static float ExponentialSum<T, TStorage>(T* row, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        var sum = Vector512<float>.Zero;
+        for (int c = 0; c < classes; c += CpuVector.Width) sum += Exponentials<T, TStorage>(row, c, classes, max);
+        return Vector512.Sum(sum);
     }
 }
 
@@ -49,9 +103,13 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
         int* labels = cpu.Pointer<int>(targets.Labels);
         float* weights = cpu.Pointer<float>(rows.Weights), scales = cpu.Pointer<float>(control.Scales);
         int classes = x.Dimensions[^1];
-        return cpu.For(x.Dimensions[0], grain: Math.Max(1, 1024 / classes), (first, end) =>
+        return cpu.For(x.Dimensions[0], grain: SoftmaxCrossEntropyRows.RowsAtOnce(classes), Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
         {
             float even = smoothing / classes, seed = scales[StepControl.LossSeed];
+            T* last = to + end * classes;
             for (long n = first; n < end; n++)
             {
                 T* row = scores + n * classes, gradient = to + n * classes;
@@ -61,16 +119,17 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
                     new Span<T>(gradient, classes).Clear(); // padding has no label, and what it scores may be anything
                     continue;
                 }
-                if ((uint)labels[n] >= (uint)classes) factor = float.NaN; // no such class: the step is skipped
-                float max = TStorage.Load(row[0]), sum = 0;
-                for (int c = 1; c < classes; c++) max = MathF.Max(max, TStorage.Load(row[c]));
-                for (int c = 0; c < classes; c++) sum += MathF.Exp(TStorage.Load(row[c]) - max);
-                for (int c = 0; c < classes; c++)
+                int label = labels[n];
+                if ((uint)label >= (uint)classes) factor = float.NaN; // no such class: the step is skipped
+                float max = SoftmaxCrossEntropyRows.Max<T, TStorage>(row, classes), sum = SoftmaxCrossEntropyRows.ExponentialSum<T, TStorage>(row, classes, max);
+                for (int c = 0; c < classes; c += CpuVector.Width)
                 {
-                    float q = even + (c == labels[n] ? 1f - smoothing : 0f);
-                    gradient[c] = TStorage.Store((MathF.Exp(TStorage.Load(row[c]) - max) / sum - q) * factor);
+                    var softmax = SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max) / sum;
+                    var isLabel = Vector512.Equals(Vector512<int>.Indices, Vector512.Create(label - c)).AsSingle();
+                    var target = Vector512.Create(even) + (isLabel & Vector512.Create(1f - smoothing));
+                    CpuVector.StoreOver<T, TStorage>((softmax - target) * factor, gradient + c, Math.Min(CpuVector.Width, classes - c), last);
                 }
             }
-        });
+        }
     }
 }

@@ -46,6 +46,72 @@ internal sealed unsafe partial class MaxPool2dBackward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
+        var user = new CpuUser<T, TStorage>(cpu, this);
+        return _next is null ? user.With(new Unchanged()) : _next.Give<T, TStorage>(cpu, user);
+    }
+
+    private sealed class CpuUser<T, TStorage>(CpuBackend cpu, MaxPool2dBackward kernel) : ICpuElementUser
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement => kernel.NoPixelInTwoWindows
+            ? kernel.BindApart<T, TStorage, TElement>(cpu, element)
+            : kernel.Bind<T, TStorage, TElement>(cpu, element);
+    }
+
+    private bool NoPixelInTwoWindows =>
+        window.Stride.Height >= window.Kernel.Height && window.Stride.Width >= window.Kernel.Width && window.Padding == 0;
+
+    /// <summary>Windows that share no pixel and see no padding: each gives its gradient to its first maximum. Every x is read once.</summary>
+    private Action BindApart<T, TStorage, TElement>(CpuBackend cpu, TElement element)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+        where TElement : unmanaged, ICpuElement
+    {
+        T* xs = cpu.Pointer<T>(x), ys = cpu.Pointer<T>(y), dys = cpu.Pointer<T>(dy), dxs = cpu.Pointer<T>(dx);
+        int height = x.Dimensions[1], width = x.Dimensions[2], channels = x.Dimensions[3], outHeight = y.Dimensions[1], outWidth = y.Dimensions[2];
+        var ((kernelHeight, kernelWidth), (strideHeight, strideWidth)) = (window.Kernel, window.Stride);
+        return cpu.For(y.Dimensions[0] * outHeight, grain: 1, Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
+        {
+            for (long line = first; line < end; line++)
+            {
+                long n = line / outHeight, oy = line % outHeight, top = oy * strideHeight, o = line * outWidth * channels;
+                long bottom = oy == outHeight - 1 ? height : top + strideHeight, at = (n * height + top) * width * channels;
+                // Pixels between windows, and behind the last one.
+                if (strideHeight > kernelHeight || strideWidth > kernelWidth || outWidth * strideWidth < width || bottom > top + kernelHeight)
+                    new Span<T>(dxs + at, (int)((bottom - top) * width * channels)).Clear();
+                for (int ox = 0; ox < outWidth; ox++, at += strideWidth * channels)
+                {
+                    for (int c = 0; c < channels; c += CpuVector.Width)
+                    {
+                        int count = Math.Min(CpuVector.Width, channels - c);
+                        Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
+                        o += count;
+                        for (int row = 0; row < kernelHeight; row++)
+                        {
+                            for (int column = 0; column < kernelWidth; column++)
+                            {
+                                long place = at + (long)(row * width + column) * channels + c;
+                                var wins = Wins(TStorage.Load16(xs + place), max) & free;
+                                free &= ~wins;
+                                if (count == CpuVector.Width) TStorage.Store16(element.Apply(gradient & wins, place), dxs + place);
+                                else CpuVector.Store<T, TStorage>(element.Apply(gradient & wins, place, count), dxs + place, count);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private Action Bind<T, TStorage, TElement>(CpuBackend cpu, TElement element)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+        where TElement : unmanaged, ICpuElement
+    {
         T* xs = cpu.Pointer<T>(x), ys = cpu.Pointer<T>(y), dys = cpu.Pointer<T>(dy), dxs = cpu.Pointer<T>(dx);
         int height = x.Dimensions[1], width = x.Dimensions[2], channels = x.Dimensions[3], outHeight = y.Dimensions[1], outWidth = y.Dimensions[2];
         var w = window;
@@ -79,8 +145,9 @@ internal sealed unsafe partial class MaxPool2dBackward
                             }
                         }
                         int count = Math.Min(CpuVector.Width, channels - c);
-                        if (count == CpuVector.Width) TStorage.Store16(sum, target + c);
-                        else CpuVector.Store<T, TStorage>(sum, target + c, count);
+                        long place = target + c - dxs;
+                        if (count == CpuVector.Width) TStorage.Store16(element.Apply(sum, place), target + c);
+                        else CpuVector.Store<T, TStorage>(element.Apply(sum, place, count), target + c, count);
                     }
                 }
             }

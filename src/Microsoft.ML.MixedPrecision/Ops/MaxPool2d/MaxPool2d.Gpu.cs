@@ -35,14 +35,26 @@ internal sealed partial class MaxPool2dForward
 
 internal sealed partial class MaxPool2dBackward
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(dx.Length, Run<T, TStorage>,
-        new Arguments<T>(gpu.View<T>(x), gpu.View<T>(y), gpu.View<T>(dy), gpu.View<T>(dx), PoolGeometry.Of(x, y, window)));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
+    {
+        var user = new GpuUser<T, TStorage>(gpu, this);
+        return _next is null ? user.With(new Unchanged()) : _next.Give<T, TStorage>(gpu, user);
+    }
 
-    internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<T> Y, ArrayView<T> OutputGradient, ArrayView<T> InputGradient, PoolGeometry Geometry) where T : unmanaged;
+    private sealed class GpuUser<T, TStorage>(IlgpuBackend gpu, MaxPool2dBackward kernel) : IGpuElementUser where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => kernel.Bind<T, TStorage, TElement>(gpu, element);
+    }
+
+    private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
+        gpu.For(dx.Length, Run<T, TStorage, TElement>,
+            new Arguments<T, TElement>(gpu.View<T>(x), gpu.View<T>(y), gpu.View<T>(dy), gpu.View<T>(dx), PoolGeometry.Of(x, y, window), element));
+
+    internal readonly record struct Arguments<T, TElement>(
+        ArrayView<T> X, ArrayView<T> Y, ArrayView<T> OutputGradient, ArrayView<T> InputGradient, PoolGeometry Geometry, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
 
     /// <summary>One thread for each input element gathers from the windows that see it, in their order.</summary>
-    private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
         var g = a.Geometry;
         int pixel = i / g.Channels, c = i - pixel * g.Channels;
@@ -68,7 +80,7 @@ internal sealed partial class MaxPool2dBackward
                 if (before == 0) sum += TStorage.Load(a.OutputGradient[o]);
             }
         }
-        a.InputGradient[i] = TStorage.Store(sum);
+        a.InputGradient[i] = TStorage.Store(a.Element.Apply(sum, i));
     }
 
     private static bool Wins(float value, float max) => value == max || (float.IsNaN(value) && float.IsNaN(max));

@@ -52,9 +52,12 @@ internal sealed partial class MaxPool2dForward(Tensor x, Tensor y, Window2d wind
 }
 
 /// <summary>dy [n, h', w', c] to dx [n, h, w, c], FP32 sums where windows overlap, in the order of the windows.</summary>
-internal sealed partial class MaxPool2dBackward(Tensor x, Tensor y, Tensor dy, Tensor dx, Window2d window) : Kernel
+internal sealed partial class MaxPool2dBackward(Tensor x, Tensor y, Tensor dy, Tensor dx, Window2d window, ElementKernel? next = null) : Kernel
 {
-    public override string Name => "MaxPool2d.Backward";
-    public override IReadOnlyList<Tensor> Reads { get; } = [x, y, dy];
+    private readonly ElementKernel? _next = next;
+
+    public override string Name { get; } = next is null ? "MaxPool2d.Backward" : $"MaxPool2d.Backward + {next.Name}";
+    public override IReadOnlyList<Tensor> Reads { get; } = [x, y, dy, .. next?.OthersRead ?? []];
     public override IReadOnlyList<Tensor> Writes { get; } = [dx];
+    public override Kernel? Then(ElementKernel following) => _next is null && following.From == dx ? new MaxPool2dBackward(x, y, dy, following.To, window, following) : null;
 }

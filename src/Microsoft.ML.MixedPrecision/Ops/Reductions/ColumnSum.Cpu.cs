@@ -32,12 +32,10 @@ internal sealed unsafe partial class ColumnSum
                     for (int r = row; r < last; r++) sum += TStorage.Load16(x + (long)r * _columns + c);
                     sum.Store(sums + c);
                 }
-                for (; c < _columns; c++)
-                {
-                    float sum = 0;
-                    for (int r = row; r < last; r++) sum += TStorage.Load(x[(long)r * _columns + c]);
-                    sums[c] = sum;
-                }
+                if (c == _columns) continue;
+                var tail = Vector512<float>.Zero; // beyond the columns rubbish, which is not stored
+                for (int r = row; r < last; r++) tail += TStorage.Load16(x + (long)r * _columns + c);
+                CpuVector.Store<float, CpuSingleStorage>(tail, sums + c, _columns - c);
             }
         }
     }

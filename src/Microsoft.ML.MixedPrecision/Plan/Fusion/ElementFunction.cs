@@ -10,7 +10,7 @@ internal interface ICpuElement
     /// <param name="place">Of the first in its tensor.</param>
     Vector512<float> Apply(Vector512<float> value, long place);
 
-    /// <summary>The first <paramref name="count"/> only; nothing beyond is read.</summary>
+    /// <summary>Of which only the first <paramref name="count"/> mean anything.</summary>
     Vector512<float> Apply(Vector512<float> value, long place, int count);
 }
 
