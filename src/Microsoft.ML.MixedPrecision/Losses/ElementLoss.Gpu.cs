@@ -15,7 +15,8 @@ internal sealed partial class ElementLossRows<TLoss>
 
     private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        if (n >= a.Counters[StepControl.Rows])
+        float weight = a.Weights[n];
+        if (n >= a.Counters[StepControl.Rows] || weight == 0f)
         {
             a.Losses[n] = 0f;
             a.RowWeights[n] = 0f;
@@ -30,7 +31,6 @@ internal sealed partial class ElementLossRows<TLoss>
             loss += TLoss.Loss(value, label, a.Parameter);
             metric += TLoss.Metric(value, label);
         }
-        float weight = a.Weights[n];
         a.RowWeights[n] = weight;
         a.Losses[n] = weight * (loss / a.Outputs);
         a.Metrics[n] = weight * (metric / a.Outputs);
@@ -50,11 +50,11 @@ internal sealed partial class ElementLossGradient<TLoss>
     private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
         int row = n * a.Outputs;
-        float factor = a.Weights[n] * a.Scales[StepControl.LossSeed] / a.Outputs;
+        float weight = a.Weights[n], factor = weight * a.Scales[StepControl.LossSeed] / a.Outputs;
         for (int o = 0; o < a.Outputs; o++)
         {
             float gradient = 0f;
-            if (factor != 0f) gradient = TLoss.Gradient(TStorage.Load(a.X[row + o]), a.Labels[row + o], a.Parameter) * factor;
+            if (weight != 0f) gradient = TLoss.Gradient(TStorage.Load(a.X[row + o]), a.Labels[row + o], a.Parameter) * factor;
             a.Gradient[row + o] = TStorage.Store(gradient);
         }
     }

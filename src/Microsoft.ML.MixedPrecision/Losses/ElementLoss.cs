@@ -14,7 +14,10 @@ internal interface IElementLoss
     static abstract float Metric(float x, float y);
 }
 
-/// <summary>x[n, o], y[n, o] -> loss[n] = w[n] mean over o of f(x, y), FP32, summed in the order of o; the metric alike.</summary>
+/// <summary>
+/// x[n, o], y[n, o] -> loss[n] = w[n] mean over o of f(x, y), FP32, summed in the order of o; the metric alike. A row that weighs 0
+/// gives 0, whatever it scores: 0 times NaN is NaN.
+/// </summary>
 internal sealed unsafe partial class ElementLossRows<TLoss>(string kind, Tensor x, LossTargets targets, LossRows rows, StepControl control, float parameter) : Kernel
     where TLoss : struct, IElementLoss
 {
@@ -37,7 +40,8 @@ internal sealed unsafe partial class ElementLossRows<TLoss>(string kind, Tensor 
         {
             for (long n = first; n < end; n++)
             {
-                if (n >= counters[StepControl.Rows])
+                float weight = weights[n];
+                if (n >= counters[StepControl.Rows] || weight == 0f)
                 {
                     losses[n] = rowWeights[n] = metrics[n] = 0f;
                     continue;
@@ -49,7 +53,6 @@ internal sealed unsafe partial class ElementLossRows<TLoss>(string kind, Tensor 
                     loss += TLoss.Loss(value, labels[i], p);
                     metric += TLoss.Metric(value, labels[i]);
                 }
-                float weight = weights[n];
                 rowWeights[n] = weight;
                 losses[n] = weight * (loss / outputs);
                 metrics[n] = weight * (metric / outputs);
@@ -58,7 +61,7 @@ internal sealed unsafe partial class ElementLossRows<TLoss>(string kind, Tensor 
     }
 }
 
-/// <summary>dx[n, o] = f'(x, y) w[n] seed / outputs; rows of padding weigh 0, and get 0.</summary>
+/// <summary>dx[n, o] = f'(x, y) w[n] seed / outputs; rows that weigh 0, as padding does, get 0.</summary>
 internal sealed unsafe partial class ElementLossGradient<TLoss>(string kind, Tensor x, LossTargets targets, LossRows rows, Tensor dx, StepControl control, float parameter) : Kernel
     where TLoss : struct, IElementLoss
 {
@@ -80,9 +83,9 @@ internal sealed unsafe partial class ElementLossGradient<TLoss>(string kind, Ten
             float seed = scales[StepControl.LossSeed];
             for (long n = first; n < end; n++)
             {
-                float factor = weights[n] * seed / outputs;
+                float weight = weights[n], factor = weight * seed / outputs;
                 for (long i = n * outputs; i < (n + 1) * outputs; i++)
-                    to[i] = TStorage.Store(factor == 0f ? 0f : TLoss.Gradient(TStorage.Load(scores[i]), labels[i], p) * factor);
+                    to[i] = TStorage.Store(weight == 0f ? 0f : TLoss.Gradient(TStorage.Load(scores[i]), labels[i], p) * factor);
             }
         }
     }

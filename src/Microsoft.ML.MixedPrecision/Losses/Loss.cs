@@ -14,7 +14,7 @@ public abstract record Loss
     /// <summary>The tensors that the host fills with the labels of a batch.</summary>
     internal abstract LossTargets NewTargets(int batch, Shape output);
 
-    /// <summary>Loss, weight and metric of every row; rows of padding weigh 0.</summary>
+    /// <summary>Loss, weight and metric of every row; rows of padding weigh 0, and rows that weigh 0 give 0.</summary>
     internal abstract Kernel Rows(Tensor output, LossTargets targets, LossRows rows, StepControl control);
 
     /// <summary>The gradient with respect to the network's output: d(row loss) * row weight * <see cref="StepControl.LossSeed"/>.</summary>

@@ -50,6 +50,39 @@ public sealed class ElementLossTests
         CollectionAssert.AreEqual(new[] { true, true, false }, run.Gradient.Select(float.IsNaN).ToArray());
     }
 
+    /// <summary>0 times NaN is NaN: what a row that weighs nothing scores must not be looked at.</summary>
+    [TestMethod, DynamicData(nameof(Rows))]
+    public void A_row_that_weighs_nothing_gives_nothing_whatever_it_scores((BackendRow Backend, string Loss) row)
+    {
+        float[] scores = [float.NaN, float.PositiveInfinity, float.NegativeInfinity, 1f];
+        var run = new LossRun(row.Backend, Of(row.Loss).Loss, scores, new[] { 1f, 0f, 1f, 0f }, [0f, 0f, 0f, 1f], 4, 8f);
+        foreach (float[] values in new[] { run.Losses, run.Metrics, run.Weights, run.Gradient }) CollectionAssert.AreEqual(new float[3], values[..3]);
+        Assert.IsGreaterThan(0f, run.Losses[3]);
+    }
+
+    /// <summary>The gradient of the loss, p sigmoid of the score for the wrong answer, in relative error: a loss scale of 2^16 brings e^-24 into the range of halves.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_row_that_is_surely_right_still_has_its_gradient(BackendRow row)
+    {
+        const float Seed = 1 << 24;
+        float[] scores = [17f, -17f, 20f, -20f, 24f, -24f];
+        var run = new LossRun(row, new SigmoidCrossEntropy(Positive), scores, new[] { 1f, 0f, 1f, 0f, 1f, 0f }, [1f, 1f, 1f, 1f, 1f, 1f], 6, Seed);
+        for (int i = 0; i < scores.Length; i++)
+        {
+            double expected = (scores[i] > 0 ? -Positive : 1) * Seed / (1 + Math.Exp(Math.Abs(scores[i])));
+            Tolerance.AssertClose([expected], run.Gradient.AsSpan(i, 1), row.Precision, 1, 32, $"gradient of {scores[i]}");
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void An_infinite_score_has_a_loss_of_nothing_where_it_is_right_and_is_infinitely_wrong_elsewhere(BackendRow row)
+    {
+        const float Infinity = float.PositiveInfinity;
+        var run = new LossRun(row, new SigmoidCrossEntropy(Positive), [Infinity, -Infinity, Infinity, -Infinity], new[] { 1f, 0f, 0f, 1f }, [1f, 1f, 1f, 1f], 4, 8f);
+        CollectionAssert.AreEqual(new[] { 0f, 0f, Infinity, Infinity }, run.Losses);
+        Tolerance.AssertClose([0, 0, 8, -8 * Positive], run.Gradient, row.Precision, 1, 8, "gradient");
+    }
+
     private static (Loss Loss, Func<double, double, double> Formula) Of(string loss) => loss switch
     {
         nameof(SigmoidCrossEntropy) => (new SigmoidCrossEntropy(Positive), (x, y) => Positive * y * SoftPlus(-x) + (1 - y) * SoftPlus(x)),

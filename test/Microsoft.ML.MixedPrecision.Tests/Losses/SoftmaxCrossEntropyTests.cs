@@ -69,6 +69,20 @@ public sealed class SoftmaxCrossEntropyTests
         for (int n = 0; n < 6; n++) Assert.AreEqual(n < 5, run.Gradient[(2 * n)..(2 * n + 2)].Any(float.IsNaN), $"row {n}");
     }
 
+    /// <summary>0 times NaN is NaN: what a row that weighs nothing scores, and its label, must not be looked at.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_row_that_weighs_nothing_gives_nothing_whatever_it_scores(BackendRow row)
+    {
+        float[] scores = [float.NaN, 1f, float.PositiveInfinity, 1f, float.NegativeInfinity, float.NegativeInfinity, 0f, 0f, 0f, 1f];
+        foreach (float smoothing in new[] { 0f, 0.1f })
+        {
+            var run = new LossRun(row, new SoftmaxCrossEntropy(smoothing), scores, new[] { 0, 0, 0, 5, 0 }, [0f, 0f, 0f, 0f, 1f], 5, 8f);
+            foreach (float[] values in new[] { run.Losses, run.Metrics, run.Weights, run.Gradient }) CollectionAssert.AreEqual(new float[4], values[..4]);
+            CollectionAssert.AreEqual(new float[8], run.Gradient[..8]);
+            Assert.IsGreaterThan(0f, run.Losses[4]);
+        }
+    }
+
     /// <summary>The trainer lets no such label in; if one came, nothing beside the row is read.</summary>
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void A_label_that_is_no_class_gives_a_loss_and_a_gradient_that_are_no_numbers(BackendRow row)

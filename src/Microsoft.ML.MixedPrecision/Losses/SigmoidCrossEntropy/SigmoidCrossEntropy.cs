@@ -24,13 +24,18 @@ public sealed record SigmoidCrossEntropy(float PositiveWeight = 1f) : Loss
 
 internal readonly struct SigmoidCrossEntropyFunction : IElementLoss
 {
-    // log(1 + e^z) = max(z, 0) + log(1 + e^-|z|) does not overflow.
-    public static float Loss(float x, float y, float p) => (p * y + (1f - y)) * XMath.Log(1f + XMath.Exp(x < 0f ? x : -x)) + p * y * (x < 0f ? -x : 0f) + (1f - y) * (x < 0f ? 0f : x);
+    // With z the score for the wrong answer, the loss is log(1 + e^z) = max(z, 0) + log(1 + e^-|z|), which does not overflow, and its
+    // derivative sigmoid(z). As 1 - sigmoid(x) it would be 0 for every true row above a score of 17.
+    public static float Loss(float x, float y, float p)
+    {
+        float z = y > 0.5f ? -x : x, loss = (z < 0f ? 0f : z) + XMath.Log(1f + XMath.Exp(z < 0f ? z : -z));
+        return y > 0.5f ? p * loss : loss;
+    }
 
     public static float Gradient(float x, float y, float p)
     {
-        float sigmoid = 1f / (1f + XMath.Exp(-x));
-        return (1f - y) * sigmoid - p * y * (1f - sigmoid);
+        float z = y > 0.5f ? -x : x, sigmoid = 1f / (1f + XMath.Exp(-z));
+        return y > 0.5f ? -p * sigmoid : sigmoid;
     }
 
     public static float Metric(float x, float y) => (x > 0f) == (y > 0.5f) ? 1f : 0f;

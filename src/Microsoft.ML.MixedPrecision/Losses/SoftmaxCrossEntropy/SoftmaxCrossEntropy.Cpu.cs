@@ -22,13 +22,14 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
         {
             for (long n = first; n < end; n++)
             {
-                if (n >= counters[StepControl.Rows])
+                float weight = weights[n];
+                if (n >= counters[StepControl.Rows] || weight == 0f)
                 {
                     losses[n] = rowWeights[n] = metrics[n] = 0f;
                     continue;
                 }
                 T* row = scores + n * classes;
-                float max = Max<T, TStorage>(row, classes), weight = weights[n], target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
+                float max = Max<T, TStorage>(row, classes), target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
                 int label = labels[n];
                 if ((uint)label < (uint)classes) target = (1f - smoothing) * TStorage.Load(row[label]);
                 if (smoothing > 0f) target += smoothing / classes * Sum<T, TStorage>(row, classes); // 0 * -infinity would be NaN
@@ -113,8 +114,8 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
             for (long n = first; n < end; n++)
             {
                 T* row = scores + n * classes, gradient = to + n * classes;
-                float factor = weights[n] * seed;
-                if (factor == 0f)
+                float weight = weights[n], factor = weight * seed;
+                if (weight == 0f)
                 {
                     new Span<T>(gradient, classes).Clear(); // padding has no label, and what it scores may be anything
                     continue;

@@ -16,7 +16,8 @@ internal sealed partial class SoftmaxCrossEntropyRows
 
     private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        if (n >= a.Counters[StepControl.Rows])
+        float weight = a.Weights[n];
+        if (n >= a.Counters[StepControl.Rows] || weight == 0f)
         {
             a.Losses[n] = 0f;
             a.RowWeights[n] = 0f;
@@ -41,7 +42,6 @@ internal sealed partial class SoftmaxCrossEntropyRows
         float target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
         if (label >= 0 && label < a.Classes) target = (1f - a.Smoothing) * TStorage.Load(a.X[row + label]);
         if (a.Smoothing > 0f) target += a.Smoothing / a.Classes * total; // 0 * -infinity would be NaN
-        float weight = a.Weights[n];
         a.RowWeights[n] = weight;
         a.Losses[n] = weight * (max + XMath.Log(sum) - target);
         a.Metrics[n] = best == label ? weight : 0f;
@@ -61,8 +61,8 @@ internal sealed partial class SoftmaxCrossEntropyGradient
     private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
         int row = n * a.Classes;
-        float factor = a.Weights[n] * a.Scales[StepControl.LossSeed], even = a.Smoothing / a.Classes;
-        if (factor == 0f)
+        float weight = a.Weights[n], factor = weight * a.Scales[StepControl.LossSeed], even = a.Smoothing / a.Classes;
+        if (weight == 0f)
         {
             for (int c = 0; c < a.Classes; c++) a.Gradient[row + c] = TStorage.Store(0f);
             return;

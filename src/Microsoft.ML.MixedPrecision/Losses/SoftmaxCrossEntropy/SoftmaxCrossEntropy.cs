@@ -33,7 +33,7 @@ public sealed record SoftmaxCrossEntropy(float LabelSmoothing = 0f) : Loss
 
 /// <summary>
 /// x[n, c] -> loss[n] = w[n] (log sum exp x[n] - sum over c of q[c] x[n, c]), FP32, the maximum subtracted first.
-/// The metric is 1 where the largest score is the label's; among equal scores the first counts. A label outside 0 to C - 1 has a loss of NaN.
+/// The metric is 1 where the largest score is the label's; among equal scores the first counts. A label outside 0 to C - 1 has a loss of NaN. A row that weighs 0 gives 0, whatever it scores.
 /// </summary>
 internal sealed partial class SoftmaxCrossEntropyRows(Tensor x, LossTargets targets, LossRows rows, StepControl control, float smoothing) : Kernel
 {
