@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>Sixteen floats at a time over runs of any length: the last few go through a buffer on the stack.</summary>
-internal static unsafe class CpuVector
+internal static unsafe partial class CpuVector
 {
     public const int Width = 16;
 

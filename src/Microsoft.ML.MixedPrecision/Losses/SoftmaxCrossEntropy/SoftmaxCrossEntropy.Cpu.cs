@@ -79,13 +79,10 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
         return CpuVector.Max(max);
     }
 
-    /// <summary>exp(score - max). Of the maximum itself that is 1 without the last place's error that the vector function may have: one class has a loss of 0.</summary>
+    /// <summary>exp(score - max): 1 for the maximum, 0 where there are no more classes, NaN where both are infinite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector512<float> Exponentials<T, TStorage>(T* row, int c, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T>
-    {
-        var below = Scores<T, TStorage>(row, c, classes) - Vector512.Create(max); // NaN where both are infinite
-        return Vector512.ConditionalSelect(Vector512.Equals(below, Vector512<float>.Zero), Vector512<float>.One, Vector512.Exp(below));
-    }
+    internal static Vector512<float> Exponentials<T, TStorage>(T* row, int c, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T> =>
+        CpuVector.Exp(Scores<T, TStorage>(row, c, classes) - Vector512.Create(max));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static float ExponentialSum<T, TStorage>(T* row, int classes, float max) where T : unmanaged where TStorage : struct, ICpuStorage<T>
@@ -122,10 +119,14 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
                 }
                 int label = labels[n];
                 if ((uint)label >= (uint)classes) factor = float.NaN; // no such class: the step is skipped
-                float max = SoftmaxCrossEntropyRows.Max<T, TStorage>(row, classes), sum = SoftmaxCrossEntropyRows.ExponentialSum<T, TStorage>(row, classes, max);
+                float max = SoftmaxCrossEntropyRows.Max<T, TStorage>(row, classes);
+                var exponentials = SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, 0, classes, max); // all there are, as a rule
+                var sums = exponentials;
+                for (int c = CpuVector.Width; c < classes; c += CpuVector.Width) sums += SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max);
+                var scale = Vector512.Create(1f / Vector512.Sum(sums));
                 for (int c = 0; c < classes; c += CpuVector.Width)
                 {
-                    var softmax = SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max) / sum;
+                    var softmax = (c == 0 ? exponentials : SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max)) * scale;
                     var isLabel = Vector512.Equals(Vector512<int>.Indices, Vector512.Create(label - c)).AsSingle();
                     var target = Vector512.Create(even) + (isLabel & Vector512.Create(1f - smoothing));
                     CpuVector.StoreOver<T, TStorage>((softmax - target) * factor, gradient + c, Math.Min(CpuVector.Width, classes - c), last);

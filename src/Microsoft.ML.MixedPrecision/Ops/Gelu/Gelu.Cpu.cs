@@ -19,7 +19,7 @@ internal readonly partial struct GeluFunction
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Distribution(Vector512<float> x, out Vector512<float> exponential)
     {
-        exponential = Vector512.Exp(x * x * -0.5f);
+        exponential = CpuVector.Exp(x * x * -0.5f);
         var t = Vector512<float>.One / (Vector512<float>.One + Vector512.Abs(x) * HalfRootHalf);
         var sum = Vector512.Create(Q8);
         sum = sum * t + Vector512.Create(Q7);

@@ -26,11 +26,11 @@ internal sealed unsafe partial class SoftmaxForward
                 var max = tail;
                 for (int c = 0; c < whole; c += CpuVector.Width) max = Vector512.Max(max, TStorage.Load16(row + c));
                 var largest = Vector512.Create(CpuVector.Max(max));
-                tail = Vector512.Exp(tail - largest) & lanes;
+                tail = CpuVector.Exp(tail - largest) & lanes;
                 var sum = tail;
-                for (int c = 0; c < whole; c += CpuVector.Width) sum += Vector512.Exp(TStorage.Load16(row + c) - largest);
+                for (int c = 0; c < whole; c += CpuVector.Width) sum += CpuVector.Exp(TStorage.Load16(row + c) - largest);
                 var total = Vector512.Create(Vector512.Sum(sum));
-                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(Vector512.Exp(TStorage.Load16(row + c) - largest) / total, target + c);
+                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(CpuVector.Exp(TStorage.Load16(row + c) - largest) / total, target + c);
                 if (rest > 0) CpuVector.StoreOver<T, TStorage>(tail / total, target + whole, rest, last);
             }
         }

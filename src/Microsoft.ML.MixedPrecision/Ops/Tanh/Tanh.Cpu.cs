@@ -13,7 +13,7 @@ internal readonly partial struct TanhFunction
         sum = sum * square + Vector512.Create(P2);
         sum = sum * square + Vector512.Create(P1);
         sum = sum * square + Vector512.Create(P0);
-        var large = Vector512<float>.One - Vector512.Create(2f) / (Vector512.Exp(x + x) + Vector512<float>.One);
+        var large = Vector512<float>.One - Vector512.Create(2f) / (CpuVector.Exp(x + x) + Vector512<float>.One);
         return Vector512.ConditionalSelect(Vector512.LessThan(Vector512.Abs(x), Vector512.Create(Small)), x + x * (square * sum), large);
     }
 
