@@ -21,6 +21,9 @@ internal abstract class Backend : IDisposable
     /// <param name="bytes">Bytes of the arena of each <see cref="Region"/>.</param>
     public abstract void Allocate(IReadOnlyDictionary<Region, long> bytes);
 
+    /// <summary>Gives an arena back, after all earlier steps. Its tensors, and what is bound to them, must not be used any more.</summary>
+    public abstract void Free(Region region);
+
     /// <summary>Chooses, compiles and binds a kernel. The action runs it, in the order of the calls, without waiting for it.</summary>
     public abstract Action Bind(Kernel kernel);
 

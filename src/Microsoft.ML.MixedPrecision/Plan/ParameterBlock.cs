@@ -22,12 +22,12 @@ internal sealed class ParameterBlock
             }
         }
         Length = checked((int)Math.Max(length, Alignment));
-        Weights = Flat("Weights", ElementType.Working);
+        Weights = Flat("Weights", ElementType.Working, Region.Parameters);
         bool separateMasters = options.Precision == Precision.Mixed && options.MasterWeights && !options.ForwardOnly;
-        Masters = separateMasters ? Flat("Masters", ElementType.Single) : Weights;
-        Gradients = Flat("Gradients", ElementType.Working);
-        Accumulated = options.AccumulationSteps > 1 ? Flat("AccumulatedGradients", ElementType.Single) : null;
-        State = options.ForwardOnly ? [] : [.. options.Optimizer.StateNames.Select(name => Flat(name, ElementType.Single))];
+        Masters = separateMasters ? Flat("Masters", ElementType.Single, Region.Parameters) : Weights;
+        Gradients = Flat("Gradients", ElementType.Working, Region.Training);
+        Accumulated = options.AccumulationSteps > 1 ? Flat("AccumulatedGradients", ElementType.Single, Region.Training) : null;
+        State = options.ForwardOnly ? [] : [.. options.Optimizer.StateNames.Select(name => Flat(name, ElementType.Single, Region.Training))];
         Parameters = [.. starts.Select(s => new PlannedParameter(s.Node, s.Name, s.Spec,
             Weights.Slice(s.Name, s.Start, s.Spec.Dimensions),
             Masters.Slice(s.Name + ".Master", s.Start, s.Spec.Dimensions),
@@ -56,5 +56,5 @@ internal sealed class ParameterBlock
     /// <summary>The parameter that an index into the flat buffers belongs to.</summary>
     public PlannedParameter At(int index) => Parameters.Last(p => p.Weight.Start <= index);
 
-    private Tensor Flat(string name, ElementType element) => new(name, element, Region.Parameters, Length);
+    private Tensor Flat(string name, ElementType element, Region region) => new(name, element, region, Length);
 }

@@ -209,10 +209,10 @@ internal sealed class PlanBuilder
 
         IEnumerable<Tensor> parameters =
         [
-            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], .. Options.ForwardOnly ? [] : (Tensor[])[Block.Gradients],
-            .. Block.Accumulated is { } sum ? [sum] : (Tensor[])[], .. Block.State, .. _buffers.Values.Select(b => b.Values),
+            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], .. _buffers.Values.Select(b => b.Values),
             Control.Counters, Control.Scales, Control.Log, coefficients,
         ];
+        IEnumerable<Tensor> training = Options.ForwardOnly ? [] : [Block.Gradients, .. Block.Accumulated is { } sum ? [sum] : (Tensor[])[], .. Block.State];
 
         // The sections run one after the other, never at once: their activations share one arena.
         long activations = 0;
@@ -226,6 +226,7 @@ internal sealed class PlanBuilder
         return new()
         {
             [Region.Parameters] = MemoryPlanner.PlaceInOrder(parameters, Size),
+            [Region.Training] = MemoryPlanner.PlaceInOrder(training, Size),
             [Region.Activations] = activations,
             [Region.Staging] = MemoryPlanner.PlaceInOrder(staging, Size),
         };

@@ -16,8 +16,11 @@ internal enum ElementType
 /// <summary>Which arena a tensor lives in, by how long it is needed.</summary>
 internal enum Region
 {
-    /// <summary>For the whole training: weights, masters, weight gradients, optimizer state, running statistics, control.</summary>
+    /// <summary>For as long as the session lives: weights, masters, running statistics, control.</summary>
     Parameters,
+
+    /// <summary>For the whole training, and no longer: weight gradients, optimizer state.</summary>
+    Training,
 
     /// <summary>Within one step; freed regions are reused.</summary>
     Activations,

@@ -9,7 +9,7 @@ internal sealed class TrainingSession : IDisposable
     private const int InitialPart = 1 << 20; // elements: 4 MB, few enough uploads for a GPU and no weight on the host's memory
 
     private readonly Backend _backend;
-    private readonly BoundStep[] _train, _update, _evaluate;
+    private BoundStep[] _train, _update, _evaluate;
     private readonly Tensor _rows;
     private readonly int[] _counters = new int[StepControl.CounterCount];
     private readonly float[] _scales = new float[StepControl.ScaleCount];
@@ -58,6 +58,14 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Applies, or skips, the gradients of the passes since the last update.</summary>
     /// <param name="profiler">Times every kernel; null for an update at full speed.</param>
     public void Update(StepProfiler? profiler = null) => Run(_update, profiler);
+
+    /// <summary>Frees all that what was learned does not lie in; passes and updates are errors from here on.</summary>
+    public void EndTraining()
+    {
+        _train = _update = _evaluate = [new(() => throw new InvalidOperationException("The training of this session has ended: its gradients and activations are freed."), null)];
+        _backend.Free(Region.Training);
+        _backend.Free(Region.Activations);
+    }
 
     /// <summary>Forward as inference has it; the losses go to the log.</summary>
     public void EvaluatePass(Batch batch)

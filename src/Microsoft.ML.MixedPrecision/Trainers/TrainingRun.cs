@@ -96,7 +96,9 @@ internal sealed class TrainingRun : IDisposable
             Profile = _profile,
         };
         _log.End(report, restores, _options.Epochs);
-        return (restores ? _best! : TrainedNetwork.From(_session, _best), report);
+        if (restores) return (_best!, report);
+        _session.EndTraining(); // the copy of the weights then needs no memory that the training did not
+        return (TrainedNetwork.From(_session, _best), report);
     }
 
     /// <returns>Whether the training should stop.</returns>

@@ -27,7 +27,8 @@ public sealed class TrainedNetworkTests
         Assert.IsEmpty(forward.Plan.Update);
 
         // Masters, gradients and two moments are not there: mixed has 2 of 16 bytes for a weight, single 4 of 16.
-        long saved = whole.Plan.Bytes[Region.Parameters] - forward.Plan.Bytes[Region.Parameters];
+        long saved = whole.Plan.TotalBytes - whole.Plan.Bytes[Region.Activations] - (forward.Plan.TotalBytes - forward.Plan.Bytes[Region.Activations]);
+        Assert.AreEqual(0, forward.Plan.Bytes[Region.Training]);
         Assert.AreEqual(whole.Plan.Parameters.Length * (row.Precision == Precision.Mixed ? 14L : 12L), saved);
 
         float[] Output(TrainingSession session)
@@ -35,6 +36,22 @@ public sealed class TrainedNetworkTests
             session.EvaluatePass(batch);
             return session.Read(session.Plan.Output);
         }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void What_was_learned_outlives_the_training(BackendRow row)
+    {
+        using var session = new TrainingSession(PlanBuilder.Build(Network, Options(row.Precision)), row.Create());
+        var batch = NewBatch();
+        session.TrainPass(batch);
+        session.Update();
+        var before = TrainedNetwork.From(session);
+        session.EndTraining();
+        var after = TrainedNetwork.From(session);
+        foreach (var layer in session.Plan.Parameters.Parameters.GroupBy(p => p.Node))
+            foreach (var (i, parameter) in layer.Index()) CollectionAssert.AreEqual(before.Parameter(layer.Key, i), after.Parameter(layer.Key, i), parameter.Name);
+        foreach (Action pass in (Action[])[() => session.TrainPass(batch), () => session.Update(), () => session.EvaluatePass(batch)])
+            Assert.Contains("ended", Assert.ThrowsExactly<InvalidOperationException>(pass).Message);
     }
 
     [TestMethod]

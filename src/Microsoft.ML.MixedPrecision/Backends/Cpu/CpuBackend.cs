@@ -36,6 +36,11 @@ internal sealed unsafe partial class CpuBackend : Backend
         }
     }
 
+    public override void Free(Region region)
+    {
+        if (_arenas.Remove(region, out nint arena)) NativeMemory.AlignedFree((void*)arena);
+    }
+
     /// <summary>The first element of a tensor. Valid until the backend is disposed.</summary>
     public T* Pointer<T>(Tensor tensor) where T : unmanaged
     {

@@ -83,6 +83,14 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         }
     }
 
+    public override void Free(Region region)
+    {
+        if (!_arenas.Remove(region, out var arena)) return;
+        _device.Accelerator.Bind();
+        Synchronize();
+        arena.Dispose();
+    }
+
     private static string Megabytes(long bytes) => Math.Ceiling(bytes / 1048576.0).ToString("N0", CultureInfo.InvariantCulture);
 
     /// <summary>A tensor's elements on the device. Valid until the backend is disposed.</summary>
