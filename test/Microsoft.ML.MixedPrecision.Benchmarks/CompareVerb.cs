@@ -6,62 +6,66 @@ using System.Text.RegularExpressions;
 namespace Microsoft.ML.MixedPrecision.Benchmarks;
 
 /// <summary>
-/// Ours and a peer in turn, each in a process of its own, so that the machine's moods meet both: pairs of samples/s and of
-/// peak memory, and the medians of their ratios. The peer is a command that takes WORKLOAD fp32 SECONDS and prints a line
-/// like ours.
+/// Ours and a peer in turn, each in a process of its own, so that the machine's moods meet all alike: rounds of samples/s and of
+/// peak memory, and the medians of their ratios. The peer is a command that takes WORKLOAD TYPE SECONDS and prints a line like
+/// ours, once a round for each type asked for.
 /// </summary>
 internal static partial class CompareVerb
 {
-    private sealed record Measurement(double SamplesPerSecond, double PeakMegabytes, string Line);
-
-    private sealed record Pair(Measurement Mixed, Measurement Single, Measurement Peer);
-
-    private sealed record Result(string Workload, double MixedToPeer, double SingleToPeer, double MixedToSingle, double MemoryMixedToPeer, IReadOnlyList<Pair> Pairs);
-
-    private sealed record Report(string Date, string Machine, string Runtime, string Peer, double Seconds, IReadOnlyList<Result> Results);
-
+    private static readonly string[] s_ours = ["mixed", "single"];
     private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true };
+
+    private sealed record Measurement(string Who, double SamplesPerSecond, double PeakMegabytes, string Line);
+
+    /// <param name="Of">Ours: mixed or single.</param>
+    /// <param name="To">What it is compared with: single, or a type of the peer.</param>
+    private sealed record Ratio(string Of, string To, double SamplesPerSecond, double PeakMemory);
+
+    private sealed record Result(string Workload, IReadOnlyList<Ratio> Medians, IReadOnlyList<IReadOnlyList<Measurement>> Rounds);
+
+    private sealed record Report(string Date, string Processor, int Cores, string Device, string Runtime, string Peer, double Seconds, IReadOnlyList<Result> Results);
 
     [GeneratedRegex(@"(?<rate>[\d.]+) samples/s\s+peak (?<peak>[\d.]+) MB")]
     private static partial Regex Figures();
 
     public static int Run(string[] args)
     {
-        int pairs = int.Parse(args[0], CultureInfo.InvariantCulture);
+        int rounds = int.Parse(args[0], CultureInfo.InvariantCulture);
         string seconds = args[1], output = args[2], peer = args[3];
-        var workloads = args.Length > 4 ? args[4..].Select(Workload.Named) : Workload.All;
+        string[] types = args[4].Split(',');
+        var workloads = args.Length > 5 ? args[5..].Select(Workload.Named) : Workload.All;
         var results = new List<Result>();
+        using var backend = new CpuBackend(Precision.Mixed);
         foreach (var workload in workloads)
         {
-            var measured = new List<Pair>();
-            for (int i = 0; i < pairs; i++)
+            var measured = new List<IReadOnlyList<Measurement>>();
+            for (int round = 0; round < rounds; round++)
             {
-                var pair = new Pair(Ours(workload, "mixed", seconds), Ours(workload, "single", seconds), Measure(peer, workload.Name, "fp32", seconds));
-                measured.Add(pair);
-                Console.WriteLine(pair.Mixed.Line);
-                Console.WriteLine(pair.Single.Line);
-                Console.WriteLine(pair.Peer.Line);
+                measured.Add(
+                [
+                    .. s_ours.Select(precision => Measure(precision, Environment.ProcessPath!, "train", workload.Name, precision, seconds)),
+                    .. types.Select(type => Measure(type, peer, workload.Name, type, seconds)),
+                ]);
+                foreach (var m in measured[^1]) Console.WriteLine(m.Line);
             }
-            var result = new Result(workload.Name,
-                Median(measured.Select(p => p.Mixed.SamplesPerSecond / p.Peer.SamplesPerSecond)),
-                Median(measured.Select(p => p.Single.SamplesPerSecond / p.Peer.SamplesPerSecond)),
-                Median(measured.Select(p => p.Mixed.SamplesPerSecond / p.Single.SamplesPerSecond)),
-                Median(measured.Select(p => p.Mixed.PeakMegabytes / p.Peer.PeakMegabytes)), measured);
-            results.Add(result);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{result.Workload}: mixed/peer {result.MixedToPeer:F2}, single/peer {result.SingleToPeer:F2}, mixed/single {result.MixedToSingle:F2}, memory mixed/peer {result.MemoryMixedToPeer:F2}"));
+            Ratio[] medians = [Median("mixed", "single"), .. types.Select(type => Median("mixed", type)), .. types.Select(type => Median("single", type))];
+            results.Add(new Result(workload.Name, medians, measured));
+            foreach (var m in medians)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{workload.Name}: {m.Of} / {m.To}: samples/s {m.SamplesPerSecond:F2}, peak memory {m.PeakMemory:F2}"));
+            // After each workload, so that what was measured is kept if the run is cut off.
+            var report = new Report(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture), Machine.Processor, Environment.ProcessorCount, backend.Device,
+                System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, Path.GetFileName(Path.GetDirectoryName(peer)) ?? peer, double.Parse(seconds, CultureInfo.InvariantCulture), results);
+            File.WriteAllText(output, JsonSerializer.Serialize(report, s_json));
+
+            Ratio Median(string of, string to) => new(of, to, MedianOf(m => m.SamplesPerSecond, of, to), MedianOf(m => m.PeakMegabytes, of, to));
+
+            double MedianOf(Func<Measurement, double> figure, string of, string to) =>
+                measured.Select(round => figure(round.First(m => m.Who == of)) / figure(round.First(m => m.Who == to))).Median();
         }
-        using var backend = new CpuBackend(Precision.Mixed);
-        var report = new Report(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture), backend.Device,
-            System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, Path.GetFileName(Path.GetDirectoryName(peer)) ?? peer, double.Parse(seconds, CultureInfo.InvariantCulture), results);
-        File.WriteAllText(output, JsonSerializer.Serialize(report, s_json));
         return 0;
     }
 
-    private static Measurement Ours(Workload workload, string precision, string seconds) =>
-        Measure(Environment.ProcessPath!, "train", workload.Name, precision, seconds);
-
-    private static Measurement Measure(string command, params string[] arguments)
+    private static Measurement Measure(string who, string command, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true })!;
         string text = process.StandardOutput.ReadToEnd();
@@ -69,14 +73,8 @@ internal static partial class CompareVerb
         string line = text.Split('\n').LastOrDefault(l => Figures().IsMatch(l))
             ?? throw new InvalidOperationException($"{command} {string.Join(' ', arguments)}: expected a line with samples/s and peak memory, got exit code {process.ExitCode} and: {text}");
         var figures = Figures().Match(line);
-        return new Measurement(Number("rate"), Number("peak"), line.Trim());
+        return new Measurement(who, Number("rate"), Number("peak"), line.Trim());
 
         double Number(string name) => double.Parse(figures.Groups[name].Value, CultureInfo.InvariantCulture);
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
     }
 }
