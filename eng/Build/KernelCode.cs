@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 namespace Microsoft.ML.MixedPrecision.Build;
 
 /// <summary>
-/// Finds what ILGPU compiles: every static method that a member of the GPU backend, or one that is given the backend, makes a delegate of
+/// Finds what ILGPU compiles: every static method that a member of the GPU backend, or one that is given or holds the backend, makes a delegate of
 /// (a kernel), and all that those call.
 /// It errs on the side of too much: a call through an interface reaches every type of the library that implements it.
 /// </summary>
@@ -58,7 +58,9 @@ internal sealed class KernelCode
     private static IEnumerable<MethodBase> Methods(Type type) => type.GetMethods(Declared).Concat<MethodBase>(type.GetConstructors(Declared));
 
     private static bool KnowsTheGpu(MethodBase method) =>
-        method.DeclaringType!.Name == Backend || method.GetParameters().Any(parameter => parameter.ParameterType.Name == Backend);
+        method.DeclaringType!.Name == Backend
+        || method.DeclaringType.GetFields(Declared).Any(field => field.FieldType.Name == Backend)
+        || method.GetParameters().Any(parameter => parameter.ParameterType.Name == Backend);
 
     private void Reach(MethodBase method)
     {
