@@ -22,7 +22,8 @@ internal sealed unsafe partial class LossTotal
             entry[StepControl.LossSum] = (float)loss;
             entry[StepControl.WeightSum] = (float)weight;
             entry[StepControl.MetricSum] = (float)metric;
-            counters[StepControl.LogSlot] = slot + 1 < StepControl.LogCapacity ? slot + 1 : 0;
+            entry[StepControl.LogKind] = training ? StepControl.TrainedPass : StepControl.EvaluatedPass;
+            counters[StepControl.LogSlot] = StepControl.After(slot);
             if (!training) return;
             scales[StepControl.LossSeed] = weight > 0 ? scales[StepControl.Scale] / ((float)weight * microSteps) : 0f;
         };

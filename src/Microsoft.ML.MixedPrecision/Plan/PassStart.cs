@@ -13,10 +13,18 @@ internal sealed unsafe class PassStart(StepControl control) : Kernel
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
         int* counters = cpu.Pointer<int>(control.Counters);
-        return () => counters[StepControl.MicroSteps]++;
+        return () =>
+        {
+            counters[StepControl.MicroSteps]++;
+            counters[StepControl.Accumulated]++;
+        };
     }
 
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(1, Count, gpu.View<int>(control.Counters));
 
-    private static void Count(Index1D _, ArrayView<int> counters) => counters[StepControl.MicroSteps] += 1;
+    private static void Count(Index1D _, ArrayView<int> counters)
+    {
+        counters[StepControl.MicroSteps] += 1;
+        counters[StepControl.Accumulated] += 1;
+    }
 }

@@ -185,7 +185,7 @@ internal sealed class PlanBuilder
         if (Block.Accumulated is { } sum)
         {
             _phase = Phase.Accumulate;
-            Add(null, new GradientAccumulation(Block.Gradients, sum, Control, Options.AccumulationSteps));
+            Add(null, new GradientAccumulation(Block.Gradients, sum, Control));
         }
     }
 

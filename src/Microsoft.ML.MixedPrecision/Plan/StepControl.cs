@@ -16,7 +16,8 @@ internal sealed class StepControl
         Overflow = 5,       // 1 while this step's gradients are not finite
         FirstBad = 6,       // index into the flat gradients of the first that was not finite, in the last step that overflowed; -1 before
         FloorOverflows = 7, // overflows with the scale at its floor: the training cannot go on
-        LogSlot = 8,        // where the next pass writes its losses
+        LogSlot = 8,        // the next entry of the log
+        Accumulated = 9,    // training passes begun since the last update: those whose gradients the next one applies
         CounterCount = 16;
 
     /// <summary>Elements of <see cref="Scales"/>.</summary>
@@ -32,10 +33,17 @@ internal sealed class StepControl
         LossSum = 0,   // sum over rows of weight * loss
         WeightSum = 1, // sum over rows of weight
         MetricSum = 2, // sum over rows of weight * (right class: 1, or absolute error)
+        LogKind = 3,   // what the entry is of: one of the four below; those of an update have no sums
         LogWidth = 4;
 
-    /// <summary>Passes between two reads by the host.</summary>
+    /// <summary>What an entry of <see cref="Log"/> is of. An update stands behind the passes that it belongs to.</summary>
+    public const float TrainedPass = 0f, EvaluatedPass = 1f, AppliedUpdate = 2f, SkippedUpdate = 3f;
+
+    /// <summary>Entries between two reads by the host.</summary>
     public const int LogCapacity = 4096;
+
+    /// <summary>The entry after one; after the last the first.</summary>
+    public static int After(int slot) => slot + 1 < LogCapacity ? slot + 1 : 0;
 
     public Tensor Counters { get; } = new("Counters", ElementType.Int32, Region.Parameters, CounterCount);
     public Tensor Scales { get; } = new("Scales", ElementType.Single, Region.Parameters, ScaleCount);

@@ -14,6 +14,7 @@ internal sealed class TrainingSession : IDisposable
     private readonly int[] _counters = new int[StepControl.CounterCount];
     private readonly float[] _scales = new float[StepControl.ScaleCount];
     private readonly float[] _log;
+    private PassSums _undecided; // passes without a finite loss, whose update is still to come
 
     /// <param name="backend">Fresh: nothing allocated yet. Disposed with the session.</param>
     /// <param name="poison">Overwrites what a step frees with NaN, so that a lifetime that is too short shows.</param>
@@ -108,24 +109,45 @@ internal sealed class TrainingSession : IDisposable
         _backend.Download(Plan.Control.Counters, _counters);
         _backend.Download(Plan.Control.Scales, _scales);
         _backend.Download(Plan.Control.Log, _log);
-        double loss = 0, weight = 0, metric = 0;
-        int passes = _counters[StepControl.LogSlot];
-        for (int i = 0; i < passes; i++)
-        {
-            loss += _log[i * StepControl.LogWidth + StepControl.LossSum];
-            weight += _log[i * StepControl.LogWidth + StepControl.WeightSum];
-            metric += _log[i * StepControl.LogWidth + StepControl.MetricSum];
-        }
+        var (sums, passes) = ReadLog(_counters[StepControl.LogSlot]);
         _counters[StepControl.LogSlot] = 0;
         _backend.Upload(Plan.Control.Counters, _counters);
         int bad = _counters[StepControl.FirstBad];
-        return new StepReport(loss, weight, metric, passes,
+        return new StepReport(sums.Loss, sums.Weight, sums.Metric, passes,
             _counters[StepControl.Applied], _counters[StepControl.Skipped], _counters[StepControl.FloorOverflows],
             _scales[StepControl.Scale], _scales[StepControl.GradientNorm], bad < 0 ? null : Plan.Parameters.At(bad).Name);
     }
 
-    /// <summary>Passes that fit into the log before it must be read: one less than it has entries, because a full log and an empty one have the same slot.</summary>
-    public static int PassesBetweenReports => StepControl.LogCapacity - 1;
+    /// <summary>
+    /// Passes that fit into the log before it must be read, each with an update behind it. One entry stays free, because a full log and
+    /// an empty one have the same slot.
+    /// </summary>
+    public static int PassesBetweenReports => (StepControl.LogCapacity - 1) / 2;
+
+    /// <summary>
+    /// Adds up the passes. A training pass whose loss is not finite is left out where its update was skipped: nothing of it is in the model.
+    /// Where the update was applied it counts, and shows.
+    /// </summary>
+    private (PassSums Sums, int Passes) ReadLog(int entries)
+    {
+        var (sums, passes) = (default(PassSums), 0);
+        for (int i = 0; i < entries; i++)
+        {
+            var entry = _log.AsSpan(i * StepControl.LogWidth, StepControl.LogWidth);
+            float kind = entry[StepControl.LogKind];
+            if (kind is StepControl.TrainedPass or StepControl.EvaluatedPass)
+            {
+                var pass = new PassSums(entry[StepControl.LossSum], entry[StepControl.WeightSum], entry[StepControl.MetricSum]);
+                if (kind == StepControl.TrainedPass && !double.IsFinite(pass.Loss)) _undecided += pass;
+                else sums += pass;
+                passes++;
+                continue;
+            }
+            if (kind == StepControl.AppliedUpdate) sums += _undecided;
+            _undecided = default;
+        }
+        return (sums, passes);
+    }
 
     public float[] ReadParameter(PlannedParameter parameter) => Read(parameter.Master);
 
@@ -208,10 +230,16 @@ internal sealed class TrainingSession : IDisposable
     }
 }
 
+/// <summary>Sums over the rows of passes: weight * loss, weight, weight * metric.</summary>
+internal readonly record struct PassSums(double Loss, double Weight, double Metric)
+{
+    public static PassSums operator +(PassSums x, PassSums y) => new(x.Loss + y.Loss, x.Weight + y.Weight, x.Metric + y.Metric);
+}
+
 /// <summary>What a session did between two reports.</summary>
-/// <param name="LossSum">Sum of weight * loss over the rows of all passes.</param>
-/// <param name="WeightSum">Sum of weights.</param>
-/// <param name="MetricSum">Sum of weight * metric.</param>
+/// <param name="LossSum">Sum of weight * loss over the rows of all passes, without passes whose loss is not finite and whose update was skipped.</param>
+/// <param name="WeightSum">Sum of the weights of the same rows.</param>
+/// <param name="MetricSum">Sum of weight * metric of the same rows.</param>
 /// <param name="Passes">Forward passes since the last report.</param>
 /// <param name="Applied">Updates since the start.</param>
 /// <param name="Skipped">Updates left out since the start.</param>

@@ -52,7 +52,7 @@ public sealed partial class MixedPrecisionTrainer
 
         /// <summary>
         /// Batches whose gradients are averaged into one update; 1 by default, at least 1. A group may run across the end of an
-        /// epoch; the last one of a training may be short.
+        /// epoch; the last one of a training may be short, and is then the mean of what it has.
         /// </summary>
         public int GradientAccumulationSteps = 1;
 

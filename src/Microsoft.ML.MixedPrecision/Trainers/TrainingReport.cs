@@ -15,7 +15,7 @@ public enum StopReason
 
 /// <summary>What happened in one epoch.</summary>
 /// <param name="Epoch">From 1.</param>
-/// <param name="Loss">The weighted mean over the training rows, as the weights were when each batch was seen.</param>
+/// <param name="Loss">The weighted mean over the training rows, as the weights were when each batch was seen; without batches whose loss was not finite and whose update was skipped.</param>
 /// <param name="Metric">The share of rows whose class was predicted (0 to 1), or the mean absolute error of a regression.</param>
 /// <param name="ValidationLoss">Over the validation rows at the end of the epoch; null without validation.</param>
 /// <param name="ValidationMetric">Over the validation rows at the end of the epoch; null without validation.</param>

@@ -207,6 +207,81 @@ public sealed class LossScalingTests
         }
     }
 
+    /// <summary>The last group of a training: its update is the mean of the passes that it has, as that of a whole group is.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_group_that_is_short_is_divided_by_what_it_has(BackendRow row)
+    {
+        using var training = new PlantedSession(row, [1f], new Sgd(1f), o => o with { AccumulationSteps = 4, ClipNorm = 0.75f, LossScale = LossScale.Static(8f) });
+        // What a pass plants is divided by four already: 4 x 1/8 for a whole group, and 2 x 1/8 x 4/2 for half of one.
+        foreach (var (passes, weight) in new[] { (2, 0.5f), (4, 0f), (1, -0.5f), (4, -1f) })
+        {
+            for (int i = 0; i < passes; i++) training.Pass(0.125f);
+            training.Session.Update();
+            Assert.AreEqual(weight, training.Masters[0], $"after a group of {passes}");
+            Assert.AreEqual(0.5f, training.Session.ReadReport().GradientNorm);
+        }
+        for (int i = 0; i < 2; i++) training.Pass(0.25f);
+        training.Session.Update();
+        Tolerance.AssertClose([-1.75], training.Masters, Precision.Single, 0, 6, "a mean of 1, clipped");
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void The_loss_of_a_skipped_pass_counts_where_it_is_a_number(BackendRow row)
+    {
+        var options = new PlanOptions(4, row.Precision, new MeanSquaredError(), new Sgd(0.01f)) { AccumulationSteps = 2, LossScale = LossScale.Dynamic(64f), Seed = 5, TotalUpdates = 8 };
+        using var session = new TrainingSession(PlanBuilder.Build(Network.Vector(4).Linear(3), options), row.Create());
+        Batch good = Rows(0, 4), bad = Rows(4, 4);
+        bad.Features[5] = float.NaN;
+        session.TrainPass(good);
+        double loss = session.ReadReport().LossSum;
+        Assert.IsTrue(loss > 0);
+
+        // Skipped: the pass without a loss is left out, whether its update is known when the log is read or later.
+        session.TrainPass(bad);
+        Expect(0, 0, 1);
+        session.Update();
+        Expect(0, 0, 0);
+        session.TrainPass(bad);
+        session.TrainPass(good);
+        session.Update();
+        Expect(loss, 4, 2);
+        Assert.AreEqual(2, session.ReadReport().Skipped);
+
+        // One that is still to be decided does not get into what an evaluation says, and an evaluation says what there is.
+        session.TrainPass(bad);
+        session.EvaluatePass(good);
+        Expect(loss, 4, 2);
+        session.EvaluatePass(bad);
+        Assert.IsTrue(double.IsNaN(session.ReadReport().LossSum));
+        session.Update();
+        Expect(0, 0, 0);
+
+        session.TrainPass(good);
+        session.TrainPass(good);
+        session.Update();
+        Expect(2 * loss, 8, 2);
+        Assert.AreEqual(1, session.ReadReport().Applied);
+
+        void Expect(double lossSum, double weightSum, int passes)
+        {
+            var report = session.ReadReport();
+            Assert.AreEqual((lossSum, weightSum, passes), (report.LossSum, report.WeightSum, report.Passes));
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void An_infinite_loss_counts_where_its_gradients_were_applied(BackendRow row)
+    {
+        var options = new PlanOptions(4, row.Precision, new MeanSquaredError(), new Sgd(0f)) { Seed = 5, TotalUpdates = 8 };
+        using var session = new TrainingSession(PlanBuilder.Build(Network.Vector(4).Linear(3), options), row.Create());
+        var batch = Rows(0, 4);
+        batch.Values[0] = 1e20f; // its square is infinite in FP32, its gradient in half alone
+        session.TrainPass(batch);
+        session.Update();
+        var report = session.ReadReport();
+        Assert.AreEqual(Mixed(row) ? (0, 0.0, 0.0) : (1, double.PositiveInfinity, 4.0), (report.Applied, report.LossSum, report.WeightSum));
+    }
+
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void An_overflow_in_any_accumulated_pass_skips_the_update(BackendRow row)
     {

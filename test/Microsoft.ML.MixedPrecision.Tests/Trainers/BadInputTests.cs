@@ -212,9 +212,22 @@ public sealed class BadInputTests
             Fails<InvalidOperationException>(TrainerData.Keyed(_ml, 400), o => (o.Optimizer, o.Precision) = (new Sgd(1e30f), precision), "diverged", "learning rate", "not finite");
     }
 
+    /// <summary>Every epoch skips the batch with that row, and is about the others.</summary>
+    [TestMethod]
+    public void ARowThatOverflowsTheNetworkIsLeftOutOfTheLoss()
+    {
+        var rows = TrainerData.Rows(400).ToArray();
+        rows[200].Features = [65504f, 65504f, 65504f, 65504f];
+        using var model = new MixedPrecisionTrainer(_ml, TrainerData.Options(o =>
+            (o.Network, o.LossScale) = (Network.Vector(TrainerData.Features).Linear(64).Relu().Linear(16).Relu(), LossScale.Dynamic(1024f)))).Fit(TrainerData.Keyed(_ml, rows));
+        Assert.AreEqual((4, 96), (model.Report.SkippedUpdates, model.Report.AppliedUpdates));
+        foreach (var epoch in model.Report.Epochs) Assert.IsTrue(double.IsFinite(epoch.Loss) && double.IsFinite(epoch.Metric), $"{epoch}");
+        Assert.IsLessThan(model.Report.Epochs[0].Loss, model.Report.Epochs[^1].Loss);
+    }
+
     [TestMethod]
     public void ATrainingThatEndsBeforeTheScaleCanFall() =>
-        Fails<InvalidOperationException>(TrainerData.Keyed(_ml, 32), o => (o.Optimizer, o.Epochs) = (new Sgd(1e30f), 1), "diverged", "loss of the last epoch is NaN", "learning rate");
+        Fails<InvalidOperationException>(TrainerData.Keyed(_ml, 32), o => (o.Optimizer, o.Epochs) = (new Sgd(1e30f), 1), "gives NaN for a row of the training data", "diverged", "learning rate");
 
     [TestMethod]
     public void MoreUpdatesThanCanBeCounted() =>

@@ -112,6 +112,19 @@ public sealed class OptionsTests
     }
 
     [TestMethod]
+    public void AGroupThatIsShortIsOneLargeBatchToo()
+    {
+        // 32 rows as 4 x 8 of a group that would have 100, and as 32.
+        static void Common(MixedPrecisionTrainer.Options o) => (o.Precision, o.Shuffle, o.Epochs) = (Precision.Single, false, 1);
+        var data = TrainerData.Keyed(_ml, 32);
+        using var large = new MixedPrecisionTrainer(_ml, TrainerData.Options(o => { Common(o); o.BatchSize = 32; })).Fit(data);
+        using var small = new MixedPrecisionTrainer(_ml, TrainerData.Options(o => { Common(o); (o.BatchSize, o.GradientAccumulationSteps) = (8, 100); })).Fit(data);
+        Assert.AreEqual((1, 1), (large.Report.AppliedUpdates, small.Report.AppliedUpdates));
+        double[] expected = [.. StockScoringChainTests.Scores(large.Transform(data)).Select(s => (double)s)];
+        Tolerance.AssertClose(expected, StockScoringChainTests.Scores(small.Transform(data)), Precision.Single, 0, 4 * 32, "scores");
+    }
+
+    [TestMethod]
     [DataRow(1, 4, 3, 12)]  // 4 batches of 16 in 64 rows, 3 epochs
     [DataRow(2, 4, 3, 6)]
     [DataRow(3, 4, 3, 4)]   // groups run across the ends of epochs

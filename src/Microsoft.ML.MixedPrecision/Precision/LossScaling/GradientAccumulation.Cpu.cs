@@ -14,7 +14,7 @@ internal sealed unsafe partial class GradientAccumulation
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Run(long start, long end)
         {
-            bool first = (counters[StepControl.MicroSteps] - 1) % microSteps == 0;
+            bool first = counters[StepControl.Accumulated] == 1;
             for (long i = start; i < end; i += CpuVector.Width) // a multiple of 128
             {
                 var g = TStorage.Load16(from + i);

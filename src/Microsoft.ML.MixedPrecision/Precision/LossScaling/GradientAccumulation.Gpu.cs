@@ -6,14 +6,13 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed partial class GradientAccumulation
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(sum.Length, Run<T, TStorage>,
-        new Arguments<T>(gpu.View<T>(gradients), gpu.View<float>(sum), gpu.View<int>(control.Counters), microSteps));
+        new Arguments<T>(gpu.View<T>(gradients), gpu.View<float>(sum), gpu.View<int>(control.Counters)));
 
-    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> Sum, ArrayView<int> Counters, int MicroSteps) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> Sum, ArrayView<int> Counters) where T : unmanaged;
 
     private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int pass = a.Counters[StepControl.MicroSteps] - 1; // this one, from 0
         float g = TStorage.Load(a.Gradients[i]);
-        a.Sum[i] = pass - pass / a.MicroSteps * a.MicroSteps == 0 ? g : a.Sum[i] + g;
+        a.Sum[i] = a.Counters[StepControl.Accumulated] == 1 ? g : a.Sum[i] + g;
     }
 }

@@ -4,13 +4,18 @@ internal sealed unsafe partial class StepAdvance
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
-        float* scales = cpu.Pointer<float>(control.Scales);
+        float* scales = cpu.Pointer<float>(control.Scales), log = cpu.Pointer<float>(control.Log);
         int* counters = cpu.Pointer<int>(control.Counters);
         var rule = _rule;
         return () =>
         {
             float scale = scales[StepControl.Scale];
-            if (counters[StepControl.Overflow] != 0)
+            bool overflow = counters[StepControl.Overflow] != 0;
+            int slot = counters[StepControl.LogSlot];
+            log[slot * StepControl.LogWidth + StepControl.LogKind] = overflow ? StepControl.SkippedUpdate : StepControl.AppliedUpdate;
+            counters[StepControl.LogSlot] = StepControl.After(slot);
+            counters[StepControl.Accumulated] = 0;
+            if (overflow)
             {
                 counters[StepControl.Skipped]++;
                 counters[StepControl.CleanSteps] = 0;

@@ -6,15 +6,20 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed partial class StepAdvance
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(1, Advance, new Arguments(
-        gpu.View<float>(control.Scales), gpu.View<int>(control.Counters), _rule.GrowthFactor, _rule.BackoffFactor, _rule.Floor, _rule.GrowthInterval));
+        gpu.View<float>(control.Scales), gpu.View<int>(control.Counters), gpu.View<float>(control.Log), _rule.GrowthFactor, _rule.BackoffFactor, _rule.Floor, _rule.GrowthInterval));
 
     internal readonly record struct Arguments(
-        ArrayView<float> Scales, ArrayView<int> Counters, float GrowthFactor, float BackoffFactor, float Floor, int GrowthInterval);
+        ArrayView<float> Scales, ArrayView<int> Counters, ArrayView<float> Log, float GrowthFactor, float BackoffFactor, float Floor, int GrowthInterval);
 
     private static void Advance(Index1D _, Arguments a)
     {
         float scale = a.Scales[StepControl.Scale];
-        if (a.Counters[StepControl.Overflow] != 0)
+        bool overflow = a.Counters[StepControl.Overflow] != 0;
+        int slot = a.Counters[StepControl.LogSlot];
+        a.Log[slot * StepControl.LogWidth + StepControl.LogKind] = overflow ? StepControl.SkippedUpdate : StepControl.AppliedUpdate;
+        a.Counters[StepControl.LogSlot] = StepControl.After(slot);
+        a.Counters[StepControl.Accumulated] = 0;
+        if (overflow)
         {
             a.Counters[StepControl.Skipped] += 1;
             a.Counters[StepControl.CleanSteps] = 0;

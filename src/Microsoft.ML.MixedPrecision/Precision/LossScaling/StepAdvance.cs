@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// The end of a step, on one thread: counts it as applied or skipped and moves the loss scale. After
+/// The end of a step, on one thread: counts it as applied or skipped, writes that into the log, and moves the loss scale. After
 /// <see cref="LossScale.GrowthInterval"/> clean steps the scale is multiplied by the growth factor, unless that is not
 /// finite; on overflow by the backoff factor, down to the floor. A skipped step does not advance schedules.
 /// </summary>
@@ -11,5 +11,5 @@ internal sealed partial class StepAdvance(StepControl control, PlanOptions optio
 
     public override string Name => "StepAdvance";
     public override IReadOnlyList<Tensor> Reads { get; } = [control.Counters, control.Scales];
-    public override IReadOnlyList<Tensor> Writes { get; } = [control.Counters, control.Scales];
+    public override IReadOnlyList<Tensor> Writes { get; } = [control.Counters, control.Scales, control.Log];
 }
