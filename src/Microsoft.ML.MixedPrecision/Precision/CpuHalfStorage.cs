@@ -56,7 +56,7 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
         var bits = (wide << 13) & Vector512.Create(unchecked((int)0x8FFFE000));
         var value = bits.AsSingle() * Vector512.Create(5.192296858534828e33f); // 2^112
         var special = Vector512.GreaterThanOrEqual(Vector512.Abs(value), Vector512.Create(65536f));
-        return value | (special & Vector512.Create(float.PositiveInfinity));
+        return Vector512.ConditionalSelect(special, value | Vector512.Create(float.PositiveInfinity), value); // one masked OR
     }
 
     /// <summary>
@@ -76,7 +76,7 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
         // -(113 << 10), which takes the float's bias less 14 from the exponent, is 0x3C00 in the low 16 bits.
         var signAndBias = ((bits >> 16) & Vector512.Create(0x8000u)) | Vector512.Create(0x3C00u);
         var result = rounded + (power >> 13) + signAndBias;
-        result = Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), result, (bits >> 16) | Vector512.Create(0x7E00u)); // NaN keeps its sign and a quiet bit
+        result = Vector512.ConditionalSelect(Vector512.IsNaN(value).AsUInt32(), (bits >> 16) | Vector512.Create(0x7E00u), result); // keeps its sign and a quiet bit
         return Avx512F.IsSupported
             ? Avx512F.ConvertToVector256UInt16(result)
             : Vector256.Narrow(result.GetLower(), result.GetUpper());
