@@ -6,79 +6,76 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.MixedPrecision.Benchmarks;
 
 /// <summary>
-/// The CPU's matrix product by itself: the three products of a layer's training step, as its op binds them. A burst of the
-/// register tile alone (the core's FMA peak) stands beside each measurement, so that a slower clock or a neighbour on the
-/// core shows in both. The best burst of each counts: what disturbs only adds time.
+/// The CPU's matrix products by themselves: of squares, and of the workloads' training plans, each shape once, as the plan
+/// has them, with what is joined to them. A burst of the register tile alone (the core's FMA peak) stands beside each
+/// measurement, so that a slower clock or a neighbour on the core shows in both. The best burst of each counts: what disturbs
+/// only adds time.
 /// </summary>
 internal static unsafe class GemmVerb
 {
     private const int FewestRounds = 9;
     private const double BurstSeconds = 0.002; // less than a scheduler's slice: some bursts run undisturbed
     private const double ProductSeconds = 0.3;
+    private const string Squares = "squares";
 
     public static int Run(string[] args)
     {
         var precision = Enum.Parse<Precision>(args[0], ignoreCase: true);
         int threads = int.Parse(args[1], CultureInfo.InvariantCulture);
-        string only = args.Length > 2 ? args[2] : "";
-        Console.WriteLine($"{"",-26}{"ms",10}{"GFLOP/s",10}{"median",8}{"% of peak",11}");
-        foreach (var (name, flop, products) in Layers())
+        foreach (string name in args.Length > 2 ? args[2..] : [Squares, .. Workload.All.Select(w => w.Name)])
         {
-            if (!name.StartsWith(only, StringComparison.OrdinalIgnoreCase)) continue;
-            foreach (var (pass, product) in products) Show($"{name} {pass}", flop, product, precision, threads);
+            Console.WriteLine($"{name,-34}{"m",8}{"n",6}{"k",7}{"ms",10}{"GFLOP/s",10}{"median",8}{"% of peak",11}");
+            if (name == Squares) ShowSquares(precision, threads);
+            else ShowPlan(Workload.Named(name), precision, threads);
         }
         return 0;
     }
 
-    /// <summary>FLOP are those of the layer's definition, the same for each of its products: what is multiplied with padding counts as lost.</summary>
-    private static IEnumerable<(string Name, double Flop, (string Pass, MatrixProduct Product)[] Products)> Layers()
+    /// <summary>The products of a training step, on the data of a step.</summary>
+    private static void ShowPlan(Workload workload, Precision precision, int threads)
     {
-        foreach (int n in (int[])[64, 256, 512, 1024, 2048]) yield return ($"{n}^3", 2.0 * n * n * n, [Products(n, n, n)[0]]);
-        foreach (var (batch, inputs, outputs) in ((int, int, int)[])[(128, 784, 512), (128, 512, 256), (128, 256, 10), (128, 9216, 128), (32, 32, 64)])
-            yield return ($"linear {batch}x{inputs}x{outputs}", 2.0 * batch * inputs * outputs, Products(batch, inputs, outputs));
-        (string, Conv2dGeometry)[] convolutions =
-        [
-            ("conv 28 1->32", new(128, 28, 28, 1, 32, new(3, 1, 0, 1), 1)),
-            ("conv 26 32->64", new(128, 26, 26, 32, 64, new(3, 1, 0, 1), 1)),
-            ("conv 32 16->16", new(64, 32, 32, 16, 16, new(3, 1, 1, 1), 1)),
-            ("conv 16 32->32", new(64, 16, 16, 32, 32, new(3, 1, 1, 1), 1)),
-            ("conv 8 64->64", new(64, 8, 8, 64, 64, new(3, 1, 1, 1), 1)),
-            ("conv 32 16->32 /2", new(64, 32, 32, 16, 32, new(3, 2, 1, 1), 1)),
-        ];
-        foreach (var (name, g) in convolutions) yield return (name, 2.0 * g.OutPixels * g.Patch * g.Filters, Products(g));
+        var plan = workload.Plan(precision);
+        var backend = new CpuBackend(precision, threads);
+        using var session = new TrainingSession(plan, backend);
+        session.TrainPass(workload.RandomBatch(plan.Network.InputShape.Size));
+        var products = plan.Train.Where(step => step.Kernel is MatrixProduct).Select(step => (step.Layer, Product: (MatrixProduct)step.Kernel));
+        foreach (var group in products.GroupBy(p => Shape(p.Product)))
+        {
+            var (layer, product) = group.First();
+            string pass = product.Name.Split(' ')[0].Split('.')[^1];
+            string times = group.Count() > 1 ? $" x{group.Count()}" : "";
+            Show($"{layer} {pass}{times}", product, backend);
+        }
     }
 
-    private static (string, MatrixProduct)[] Products(int batch, int inputs, int outputs)
+    /// <summary>What two products have in common that do the same work on other tensors.</summary>
+    private static object Shape(MatrixProduct p) => (p.M, p.N, p.K, Operand(p.A), Operand(p.B), p.Bias is null, p.Next?.Name);
+
+    private static object Operand(MatrixOperand operand) => operand switch
     {
-        Tensor x = Working("x", batch * inputs), w = Working("w", inputs * outputs), y = Working("y", batch * outputs), bias = Working("bias", outputs);
-        return
-        [
-            ("forward", new MatrixProduct("Forward", new DenseOperand(x, batch, inputs, 0, inputs, false), new DenseOperand(w, inputs, outputs, 0, outputs, false), y, 0, outputs, bias)),
-            ("dW", new MatrixProduct("dW", new DenseOperand(x, inputs, batch, 0, inputs, true), new DenseOperand(y, batch, outputs, 0, outputs, false), w, 0, outputs)),
-            ("dX", new MatrixProduct("dX", new DenseOperand(y, batch, outputs, 0, outputs, false), new DenseOperand(w, outputs, inputs, 0, outputs, true), x, 0, inputs)),
-        ];
+        DenseOperand dense => dense.Transposed,
+        PatchesOperand patches => (patches.Geometry, patches.Transposed),
+        GradientPatchesOperand gradient => gradient.Geometry,
+        ReversedTapsOperand taps => taps.Geometry,
+        _ => throw new NotSupportedException($"Expected an operand that is known here, got {operand}."),
+    };
+
+    private static void ShowSquares(Precision precision, int threads)
+    {
+        foreach (int n in (int[])[64, 256, 512, 1024, 2048])
+        {
+            using var backend = new CpuBackend(precision, threads);
+            Tensor a = Square("a"), b = Square("b"), c = Square("c");
+            backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = MemoryPlanner.PlaceInOrder([a, b, c], t => t.Length * backend.SizeOf(t.Element)) });
+            foreach (var tensor in (Tensor[])[a, b]) backend.Upload(tensor, [.. Enumerable.Range(0, n * n).Select(i => (i * 7919L % 1000 - 500) * 0.001f)]);
+            Show("", new MatrixProduct("Forward", new DenseOperand(a, n, n, 0, n, false), new DenseOperand(b, n, n, 0, n, false), c, 0, n), backend);
+
+            Tensor Square(string name) => new(name, ElementType.Working, Region.Activations, n, n);
+        }
     }
 
-    private static (string, MatrixProduct)[] Products(Conv2dGeometry g)
+    private static void Show(string name, MatrixProduct product, CpuBackend backend)
     {
-        Tensor x = Working("x", g.InPixels * g.Channels), w = Working("w", (int)g.GroupWeights), y = Working("y", g.OutPixels * g.Filters), bias = Working("bias", g.Filters);
-        return
-        [
-            ("forward", new MatrixProduct("Forward", new PatchesOperand(x, g, 0, false), new DenseOperand(w, g.Patch, g.Filters, 0, g.Filters, false), y, 0, g.Filters, bias)),
-            ("dW", new MatrixProduct("dW", new PatchesOperand(x, g, 0, true), new DenseOperand(y, g.OutPixels, g.Filters, 0, g.Filters, false), w, 0, g.Filters)),
-            ("dX", new MatrixProduct("dX", new GradientPatchesOperand(y, g, 0), new ReversedTapsOperand(w, g, 0), x, 0, g.Channels)),
-        ];
-    }
-
-    private static Tensor Working(string name, int length) => new(name, ElementType.Working, Region.Activations, length);
-
-    private static void Show(string name, double flop, MatrixProduct product, Precision precision, int threads)
-    {
-        using var backend = new CpuBackend(precision, threads);
-        Tensor[] inputs = product.Bias is { } bias ? [product.A.Source, product.B.Source, bias] : [product.A.Source, product.B.Source];
-        backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = MemoryPlanner.PlaceInOrder([.. inputs, product.C], t => t.Length * backend.SizeOf(t.Element)) });
-        foreach (var tensor in inputs) backend.Upload(tensor, [.. Enumerable.Range(0, (int)tensor.Length).Select(i => (i * 7919L % 1000 - 500) * 0.001f)]);
-
         var action = backend.Bind(product);
         List<double> bursts = [], peaks = [];
         for (long start = Stopwatch.GetTimestamp(); bursts.Count < FewestRounds || Stopwatch.GetElapsedTime(start).TotalSeconds < ProductSeconds;)
@@ -86,9 +83,10 @@ internal static unsafe class GemmVerb
             peaks.Add(Burst(s_peak));
             bursts.Add(Burst(action));
         }
-        double best = bursts.Min(), median = bursts.Order().ElementAt(bursts.Count / 2);
+        double best = bursts.Min(), median = bursts.Median(), flop = product.FloatingPointOperations;
         double peak = PeakFlop / peaks.Min() * Math.Min(backend.Threads, WorkerPool.Shared.Threads);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-26}{best * 1e3,10:F4}{flop / best / 1e9,10:F1}{flop / median / 1e9,8:F1}{100 * flop / best / peak,11:F0}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{name,-34}{product.M,8}{product.N,6}{product.K,7}{best * 1e3,10:F4}{flop / best / 1e9,10:F1}{flop / median / 1e9,8:F1}{100 * flop / best / peak,11:F0}"));
     }
 
     /// <summary>Seconds a call, over calls that fill a burst.</summary>

@@ -10,7 +10,8 @@ internal static class Program
         ["scaling"] = ("scaling mixed|single OUTPUT [WORKLOAD ...]   samples/s over batches and threads", ScalingVerb.Run, 2),
         ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run, 2),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run, 1),
-        ["gemm"] = ("gemm mixed|single THREADS [LAYER]   the CPU's products of some layers: GFLOP/s beside the core's FMA peak", GemmVerb.Run, 2),
+        ["kernels"] = ("kernels mixed|single THREADS [NAME ...]   kernels that memory limits, by BenchmarkDotNet: GB/s beside a copy", KernelsVerb.Run, 2),
+        ["gemm"] = ("gemm mixed|single THREADS [squares|WORKLOAD ...]   the CPU's products of the workloads' plans: GFLOP/s beside the core's FMA peak", GemmVerb.Run, 2),
     };
 
     private static int Main(string[] args)

@@ -19,14 +19,16 @@ internal sealed record Workload(string Name, int Batch, int Classes, Func<Networ
     public ExecutionPlan Plan(Precision precision) =>
         PlanBuilder.Build(Network(), new PlanOptions(Batch, precision, new SoftmaxCrossEntropy(), new Sgd(0.01f, momentum: 0.9f)) { Seed = 1 });
 
+    public Batch RandomBatch(int features) => RandomBatch(Batch, features, Classes);
+
     /// <summary>A batch of normally distributed features and random classes.</summary>
-    public Batch RandomBatch(int features)
+    public static Batch RandomBatch(int rows, int features, int classes)
     {
         var random = new Random(1);
-        var batch = new Batch(Batch, features, 0) { RowCount = Batch };
+        var batch = new Batch(rows, features, 0) { RowCount = rows };
         for (int i = 0; i < batch.Features.Length; i++)
             batch.Features[i] = (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
-        for (int i = 0; i < Batch; i++) batch.Classes[i] = random.Next(Classes);
+        for (int i = 0; i < rows; i++) batch.Classes[i] = random.Next(classes);
         Array.Fill(batch.Weights, 1f);
         return batch;
     }
