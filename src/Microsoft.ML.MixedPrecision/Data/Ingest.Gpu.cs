@@ -6,13 +6,10 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed partial class Ingest
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => InOrder
-        ? gpu.For(input.Length, Copy<T, TStorage>, new Arguments<T>(gpu.View<float>(features), gpu.View<T>(input), 1, 1))
+        ? gpu.Map<float, SingleStorage, T, TStorage, Unchanged>(features, input, new())
         : gpu.For(input.Length, ToNhwc<T, TStorage>, new Arguments<T>(gpu.View<float>(features), gpu.View<T>(input), shape.Height * shape.Width, shape.Channels));
 
     internal readonly record struct Arguments<T>(ArrayView<float> From, ArrayView<T> To, int Pixels, int Channels) where T : unmanaged;
-
-    private static void Copy<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> =>
-        a.To[i] = TStorage.Store(a.From[i]);
 
     private static void ToNhwc<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
     {

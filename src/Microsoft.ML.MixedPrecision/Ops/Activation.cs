@@ -74,7 +74,7 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
     public override Action Give<T, TStorage>(CpuBackend cpu, ICpuElementUser user) => user.With(new Element(parameter));
 
     /// <summary>f, for the kernel that computes its argument.</summary>
-    internal readonly struct Element(float parameter) : ICpuElement, IGpuElement
+    internal readonly struct Element(float parameter) : ICpuElement, IGpuElement, IGpuFunction
     {
         private readonly float _parameter = parameter;
 
@@ -85,6 +85,10 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
         public Vector512<float> Apply(Vector512<float> value, long place, int count) => TFunction.Forward(value, _parameter);
 
         public float Apply(float value, int place) => TFunction.Forward(value, _parameter);
+
+        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => TVector.Map(this, values, values);
+
+        float IGpuFunction.Apply(float x, float y) => TFunction.Forward(x, _parameter);
     }
 }
 

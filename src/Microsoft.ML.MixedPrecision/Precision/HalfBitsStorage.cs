@@ -6,7 +6,7 @@ namespace Microsoft.ML.MixedPrecision;
 /// Half precision as raw bits, converted by integer arithmetic: for devices that have no FP16 type at all (OpenCL without
 /// cl_khr_fp16). The same bits as <see cref="HalfStorage"/> for every value but NaN, which may differ in its payload.
 /// </summary>
-internal readonly struct HalfBitsStorage : IStorage<ushort>
+internal readonly struct HalfBitsStorage : IStorage<ushort>, IHalfBits
 {
     private const uint Sign = 0x8000;
     private const uint SingleInfinity = 0x7F80_0000;
@@ -24,9 +24,13 @@ internal readonly struct HalfBitsStorage : IStorage<ushort>
     /// <summary>0.5: the unit in its last place is 2^-24, which is the step of the subnormal halves.</summary>
     private const float SubnormalMagic = 0.5f;
 
-    public static float Load(ushort value)
+    public static float Load(ushort value) => FromBits(value);
+    public static ushort Store(float value) => (ushort)ToBits(value);
+    public static Vector8 Load8(ArrayView<ushort> from, int place) => HalfVector.Load<ushort, HalfBitsStorage>(from, place);
+    public static void Store8(ArrayView<ushort> to, int place, Vector8 values) => HalfVector.Store<ushort, HalfBitsStorage>(to, place, values);
+
+    public static float FromBits(uint bits)
     {
-        uint bits = value;
         uint sign = (bits & Sign) << 16, magnitude = bits & 0x7FFF;
         // Subnormals: so many steps of 2^-24, exact in FP32. Normals: the exponent rebiased. Infinity and NaN: all ones.
         uint small = Interop.FloatAsInt((int)magnitude * 5.9604644775390625e-8f);
@@ -35,7 +39,7 @@ internal readonly struct HalfBitsStorage : IStorage<ushort>
         return Interop.IntAsFloat(sign | result);
     }
 
-    public static ushort Store(float value)
+    public static uint ToBits(float value)
     {
         uint bits = Interop.FloatAsInt(value);
         uint sign = (bits >> 16) & Sign, magnitude = bits & 0x7FFF_FFFF;
@@ -46,6 +50,6 @@ internal readonly struct HalfBitsStorage : IStorage<ushort>
         uint normal = (magnitude - Rebias + 0x0FFF + ((magnitude >> 13) & 1)) >> 13;
         uint special = magnitude > SingleInfinity ? QuietNaN : Infinity;
         uint result = magnitude < SmallestNormal ? small : magnitude < Overflow ? normal : special;
-        return (ushort)(sign | result);
+        return sign | result;
     }
 }

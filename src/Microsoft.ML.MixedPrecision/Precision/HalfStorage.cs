@@ -1,8 +1,16 @@
+using ILGPU;
+using Half = ILGPU.Half;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>Half precision where the device converts it by itself: CUDA, OpenCL with cl_khr_fp16, ILGPU's simulator.</summary>
-internal readonly struct HalfStorage : IStorage<ILGPU.Half>
+internal readonly struct HalfStorage : IStorage<Half>, IHalfBits
 {
-    public static float Load(ILGPU.Half value) => (float)value;
-    public static ILGPU.Half Store(float value) => (ILGPU.Half)value;
+    public static float Load(Half value) => (float)value;
+    public static Half Store(float value) => (Half)value;
+
+    public static Vector8 Load8(ArrayView<Half> from, int place) => HalfVector.Load<Half, HalfStorage>(from, place);
+    public static void Store8(ArrayView<Half> to, int place, Vector8 values) => HalfVector.Store<Half, HalfStorage>(to, place, values);
+    public static float FromBits(uint bits) => Load(Interop.IntAsFloat((ushort)bits));
+    public static uint ToBits(float value) => Interop.FloatAsInt(Store(value));
 }

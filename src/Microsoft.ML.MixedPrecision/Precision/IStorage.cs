@@ -4,7 +4,7 @@ namespace Microsoft.ML.MixedPrecision;
 /// How an element of a tensor is stored. Every kernel body is generic over it: load to float, compute in float, store.
 /// Implemented by empty structs, so that the JIT and ILGPU compile one straight body for each storage.
 /// </summary>
-internal interface IStorage<T> where T : unmanaged
+internal interface IElementStorage<T> where T : unmanaged
 {
     static abstract float Load(T value);
 
@@ -12,8 +12,19 @@ internal interface IStorage<T> where T : unmanaged
     static abstract T Store(float value);
 }
 
+/// <summary>A storage that a GPU also reads and writes eight elements at a time, in instructions of 16 bytes.</summary>
+internal interface IStorage<T> : IElementStorage<T> where T : unmanaged
+{
+    /// <param name="from">Aligned to 16 bytes: what <see cref="IlgpuBackend.Vectors"/> gave.</param>
+    /// <param name="place">Of the first element; a multiple of 8.</param>
+    static abstract Vector8 Load8(ILGPU.ArrayView<T> from, int place);
+
+    /// <inheritdoc cref="Load8"/>
+    static abstract void Store8(ILGPU.ArrayView<T> to, int place, Vector8 values);
+}
+
 /// <summary>A storage that the CPU also converts sixteen elements at a time.</summary>
-internal unsafe interface ICpuStorage<T> : IStorage<T> where T : unmanaged
+internal unsafe interface ICpuStorage<T> : IElementStorage<T> where T : unmanaged
 {
     /// <summary>Sixteen elements from <paramref name="source"/> as floats.</summary>
     static abstract System.Runtime.Intrinsics.Vector512<float> Load16(T* source);

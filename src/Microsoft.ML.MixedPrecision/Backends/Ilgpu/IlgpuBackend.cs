@@ -69,7 +69,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
             foreach (var (region, size) in bytes)
             {
                 // Drivers align an allocation to 256 bytes at least, which is what the planner assumes. None gives 0 bytes.
-                var arena = _device.Accelerator.Allocate1D<byte>(Math.Max(size, 256));
+                var arena = _device.Accelerator.Allocate1D<byte>(Math.Max((size + MemoryPlanner.Alignment - 1) / MemoryPlanner.Alignment, 1) * MemoryPlanner.Alignment); // the last vector of a tensor is whole
                 _arenas.Add(region, arena);
                 arena.MemSetToZero(_stream);
             }
@@ -94,13 +94,15 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private static string Megabytes(long bytes) => Math.Ceiling(bytes / 1048576.0).ToString("N0", CultureInfo.InvariantCulture);
 
     /// <summary>A tensor's elements on the device. Valid until the backend is disposed.</summary>
-    public ArrayView<T> View<T>(Tensor tensor) where T : unmanaged
+    public ArrayView<T> View<T>(Tensor tensor) where T : unmanaged => View<T>(tensor, tensor.Length);
+
+    private ArrayView<T> View<T>(Tensor tensor, long length) where T : unmanaged
     {
         int size = Unsafe.SizeOf<T>();
         if (size != SizeOf(tensor.Element))
             throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {size}.");
         ArrayView<byte> arena = _arenas[tensor.Region].View;
-        return arena.SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size).Cast<T>();
+        return arena.SubView(tensor.ArenaOffset + tensor.Start * size, length * size).Cast<T>();
     }
 
     public override Action Bind(Kernel kernel) => (Precision, Format, _device.IsSimulator) switch

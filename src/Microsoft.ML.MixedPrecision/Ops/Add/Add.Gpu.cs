@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -16,11 +15,13 @@ internal sealed partial class AddForward
         where TStorage : struct, IStorage<T>
     {
         public Action With<TElement>(TElement element) where TElement : struct, IGpuElement =>
-            gpu.For(y.Length, Run<T, TStorage, TElement>, new Arguments<T, TElement>(gpu.View<T>(a), gpu.View<T>(b), gpu.View<T>(y), element));
+            gpu.Map<T, TStorage, T, TStorage, Sum<T, TStorage, TElement>>(a, y, new(gpu.Vectors<T>(b), element));
     }
 
-    internal readonly record struct Arguments<T, TElement>(ArrayView<T> A, ArrayView<T> B, ArrayView<T> Y, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
-
-    private static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
-        a.Y[i] = TStorage.Store(a.Element.Apply(TStorage.Load(a.A[i]) + TStorage.Load(a.B[i]), i));
+    internal readonly record struct Sum<T, TStorage, TElement>(ArrayView<T> Other, TElement Element) : IGpuMap
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    {
+        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> =>
+            Element.Apply(values + TVector.Load<T, TStorage>(Other, place), place);
+    }
 }

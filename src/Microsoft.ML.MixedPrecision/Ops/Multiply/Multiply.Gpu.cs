@@ -1,15 +1,13 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
 
 internal sealed partial class ElementProduct
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) =>
-        gpu.For(y.Length, Run<T, TStorage>, new Arguments<T>(gpu.View<T>(a), gpu.View<T>(b), gpu.View<T>(y)));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.Map<T, TStorage, T, TStorage, Product<T, TStorage>>(a, y, new(gpu.Vectors<T>(b)));
 
-    internal readonly record struct Arguments<T>(ArrayView<T> A, ArrayView<T> B, ArrayView<T> Y) where T : unmanaged;
-
-    private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> =>
-        a.Y[i] = TStorage.Store(TStorage.Load(a.A[i]) * TStorage.Load(a.B[i]));
+    internal readonly record struct Product<T, TStorage>(ArrayView<T> Other) : IGpuMap where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => values * TVector.Load<T, TStorage>(Other, place);
+    }
 }

@@ -14,8 +14,15 @@ internal interface ICpuElement
     Vector512<float> Apply(Vector512<float> value, long place, int count);
 }
 
+/// <summary>What a GPU kernel does with some neighbours as it stores them.</summary>
+internal interface IGpuMap
+{
+    /// <param name="place">Of the first in its tensor.</param>
+    TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector>;
+}
+
 /// <summary>What a GPU kernel does with a value as it stores it.</summary>
-internal interface IGpuElement
+internal interface IGpuElement : IGpuMap
 {
     /// <param name="place">Of the value in its tensor.</param>
     float Apply(float value, int place);
@@ -39,4 +46,5 @@ internal readonly struct Unchanged : ICpuElement, IGpuElement
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place, int count) => value;
     public float Apply(float value, int place) => value;
+    public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => values;
 }

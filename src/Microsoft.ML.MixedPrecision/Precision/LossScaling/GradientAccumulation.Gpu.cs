@@ -1,18 +1,16 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
 
 internal sealed partial class GradientAccumulation
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(sum.Length, Run<T, TStorage>,
-        new Arguments<T>(gpu.View<T>(gradients), gpu.View<float>(sum), gpu.View<int>(control.Counters)));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.Map<T, TStorage, float, SingleStorage, Accumulate>(
+        gradients, sum, new(gpu.Vectors<float>(sum), gpu.View<int>(control.Counters)));
 
-    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> Sum, ArrayView<int> Counters) where T : unmanaged;
-
-    private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    /// <summary>The first pass sets the sum, which holds anything; the others add to it.</summary>
+    internal readonly record struct Accumulate(ArrayView<float> Sum, ArrayView<int> Counters) : IGpuMap
     {
-        float g = TStorage.Load(a.Gradients[i]);
-        a.Sum[i] = a.Counters[StepControl.Accumulated] == 1 ? g : a.Sum[i] + g;
+        public TVector Apply<TVector>(TVector gradients, int place) where TVector : struct, IGpuVector<TVector> =>
+            Counters[StepControl.Accumulated] == 1 ? gradients : TVector.Load<float, SingleStorage>(Sum, place) + gradients;
     }
 }

@@ -11,7 +11,7 @@ internal sealed partial class GradientScan
 
     private Action Bind<T, TStorage>(IlgpuBackend gpu) where T : unmanaged where TStorage : struct, IStorage<T> =>
         gpu.Reduce<Scan<T, TStorage>, Found, Arguments<T>>(Parts, new Arguments<T>(
-            gpu.View<T>(gradients), gpu.View<float>(SquareSums), gpu.View<int>(FirstBad), (int)gradients.Length));
+            gpu.Vectors<T>(gradients), gpu.View<float>(SquareSums), gpu.View<int>(FirstBad), (int)gradients.Length));
 
     internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> SquareSums, ArrayView<int> FirstBad, int Length) where T : unmanaged;
 
@@ -22,14 +22,40 @@ internal sealed partial class GradientScan
     {
         public static Found Nothing => new(0f, AllFinite);
 
-        public static int Items(Arguments<T> a, int part) => Math.Min(PartLength, a.Length - part * PartLength);
+        /// <summary>An item is eight gradients; the last may be fewer.</summary>
+        public static int Items(Arguments<T> a, int part) => (Math.Min(PartLength, a.Length - part * PartLength) + 7) >> 3;
 
         public static Found Load(Arguments<T> a, int part, int item)
         {
-            int i = part * PartLength + item;
-            float g = TStorage.Load(a.Gradients[i]);
-            // Not finite: g - g is NaN for infinities and NaN, 0 for all else.
-            return new(g * g, g - g == 0f ? AllFinite : i);
+            int i = part * PartLength + item * 8;
+            if (i + 8 > a.Length) return Rest(a, i);
+            var g = TStorage.Load8(a.Gradients, i);
+            var squares = g * g;
+            // Not finite: a square may overflow, but g - g is NaN for infinities and NaN, 0 for all else.
+            float bad = (g - g).Sum();
+            return new(squares.Sum(), bad == 0f ? AllFinite : FirstOf(a, i, i + 8));
+        }
+
+        private static Found Rest(Arguments<T> a, int start)
+        {
+            float sum = 0f;
+            for (int i = start; i < a.Length; i++)
+            {
+                float g = TStorage.Load(a.Gradients[i]);
+                sum += g * g;
+            }
+            return new(sum, FirstOf(a, start, a.Length));
+        }
+
+        private static int FirstOf(Arguments<T> a, int start, int end)
+        {
+            int first = AllFinite;
+            for (int i = end - 1; i >= start; i--)
+            {
+                float g = TStorage.Load(a.Gradients[i]);
+                if (g - g != 0f) first = i;
+            }
+            return first;
         }
 
         public static Found Combine(Found x, Found y) => new(x.SquareSum + y.SquareSum, Math.Min(x.FirstBad, y.FirstBad));
