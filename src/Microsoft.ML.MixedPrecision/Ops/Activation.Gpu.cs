@@ -22,7 +22,7 @@ internal sealed partial class ActivationBackward<TFunction>
 
         public float Apply(float value, int place) => TFunction.Backward(TStorage.Load(_kept[place]), value, _parameter);
 
-        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> =>
+        public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> =>
             TVector.Map(this, TVector.Load<T, TStorage>(_kept, place), values);
 
         float IGpuFunction.Apply(float x, float y) => TFunction.Backward(x, y, _parameter);

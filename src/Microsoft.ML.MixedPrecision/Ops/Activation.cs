@@ -86,7 +86,7 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
 
         public float Apply(float value, int place) => TFunction.Forward(value, _parameter);
 
-        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => TVector.Map(this, values, values);
+        public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> => TVector.Map(this, values, values);
 
         float IGpuFunction.Apply(float x, float y) => TFunction.Forward(x, _parameter);
     }

@@ -21,7 +21,7 @@ internal sealed partial class AddForward
     internal readonly record struct Sum<T, TStorage, TElement>(ArrayView<T> Other, TElement Element) : IGpuMap
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
-        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> =>
+        public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> =>
             Element.Apply(values + TVector.Load<T, TStorage>(Other, place), place);
     }
 }

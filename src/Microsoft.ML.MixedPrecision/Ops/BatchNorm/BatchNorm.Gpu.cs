@@ -1,20 +1,21 @@
 using ILGPU;
 using ILGPU.Algorithms;
-using ILGPU.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
 
-// One thread for each part and channel, neighbours on neighbouring channels; then one for each channel joins the parts.
+// Statistics and gradients have two stages: sums over the rows of each part, for all channels; then each channel joins its parts.
 
 internal sealed partial class BatchNormStatistics
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
-        int channels = x.Dimensions[^1], perExample = ChannelParts.RowsOfExample(x);
-        var (partial, count) = (gpu.View<float>(parts), gpu.View<int>(counters));
-        var run = gpu.For((long)ChannelParts.Count(x) * channels, Part<T, TStorage>, new PartArguments<T>(gpu.View<T>(x), partial, count, channels, perExample));
-        var join = gpu.For(channels, Join, new JoinArguments(partial, count, gpu.View<float>(mean), gpu.View<float>(inverse),
-            gpu.View<float>(runningMean), gpu.View<float>(runningVariance), channels, perExample, eps, momentum));
+        int channels = x.Dimensions[^1];
+        var rows = new RowParts(ChannelParts.Rows(x));
+        var (partial, count) = (gpu.Vectors<float>(parts), gpu.View<int>(counters));
+        var run = gpu.SumColumns<Parts<T, TStorage>, PartArguments<T>>(rows, channels, new(gpu.Vectors<T>(x), partial, count, channels, ChannelParts.RowsOfExample(x)));
+        var join = gpu.ReduceParts<Join, Moments, JoinArguments>(channels, rows.Count, new(
+            partial, count, gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<float>(runningMean), gpu.View<float>(runningVariance),
+            channels, ChannelParts.RowsOfExample(x), rows.RowsPerPart, eps, momentum));
         return () =>
         {
             run();
@@ -26,43 +27,68 @@ internal sealed partial class BatchNormStatistics
 
     internal readonly record struct JoinArguments(
         ArrayView<float> Parts, ArrayView<int> Counters, ArrayView<float> Mean, ArrayView<float> Inverse,
-        ArrayView<float> RunningMean, ArrayView<float> RunningVariance, int Channels, int PerExample, float Eps, float Momentum);
+        ArrayView<float> RunningMean, ArrayView<float> RunningVariance, int Channels, int PerExample, int RowsPerPart, float Eps, float Momentum);
 
-    private static void Part<T, TStorage>(Index1D i, PartArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    /// <summary>
+    /// Mean and sum of squared deviations of a part, from one reading: sums of x - x0 and its square, with x0 the part's first row. That
+    /// is of the data's own size, so that nothing cancels where the mean is far from 0.
+    /// </summary>
+    internal readonly struct Parts<T, TStorage> : IGpuColumnSums<PartArguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int part = i / a.Channels, c = i - part * a.Channels;
-        int start = part * ChannelParts.RowsPerPart, rows = Math.Min(a.Counters[StepControl.Rows] * a.PerExample - start, ChannelParts.RowsPerPart);
-        if (rows <= 0) return;
-        float sum = 0f, squares = 0f;
-        for (int r = 0; r < rows; r++) sum += TStorage.Load(a.X[(start + r) * a.Channels + c]);
-        float average = sum / rows;
-        for (int r = 0; r < rows; r++)
+        public static int Rows(PartArguments<T> a) => a.Counters[StepControl.Rows] * a.PerExample;
+
+        public static TVector Origin<TVector>(PartArguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> =>
+            TVector.Load<T, TStorage>(a.X, firstRow * a.Channels + column);
+
+        public static TwoSums<TVector> Load<TVector>(PartArguments<T> a, int row, int column, TVector origin) where TVector : unmanaged, IGpuVector<TVector>
         {
-            float deviation = TStorage.Load(a.X[(start + r) * a.Channels + c]) - average;
-            squares += deviation * deviation;
+            var d = TVector.Load<T, TStorage>(a.X, row * a.Channels + column) - origin;
+            return new(d, d * d);
         }
-        a.Parts[part * 2 * a.Channels + c] = average;
-        a.Parts[(part * 2 + 1) * a.Channels + c] = squares;
+
+        public static void Store<TVector>(PartArguments<T> a, int part, int column, int rows, TVector origin, TwoSums<TVector> total) where TVector : unmanaged, IGpuVector<TVector>
+        {
+            var average = total.First * (1f / rows);
+            TVector.Store<float, SingleStorage>(a.Parts, part * 2 * a.Channels + column, origin + average);
+            TVector.Store<float, SingleStorage>(a.Parts, (part * 2 + 1) * a.Channels + column, TVector.Map(new AtLeastZero(), total.Second, total.First * average));
+        }
     }
 
-    private static void Join(Index1D c, JoinArguments a)
+    /// <summary>x - y, which is no less than 0 but for rounding; NaN stays.</summary>
+    internal readonly struct AtLeastZero : IGpuFunction
     {
-        int valid = a.Counters[StepControl.Rows] * a.PerExample;
-        float average = a.Parts[c], squares = a.Parts[a.Channels + c], n = Math.Min(valid, ChannelParts.RowsPerPart);
-        for (int part = 1; part * ChannelParts.RowsPerPart < valid; part++)
+        public float Apply(float x, float y) => x < y ? 0f : x - y;
+    }
+
+    internal readonly record struct Moments(float Rows, float Mean, float Squares);
+
+    internal readonly struct Join : IGpuReduction<Moments, JoinArguments>
+    {
+        public static Moments Nothing => new(0f, 0f, 0f);
+
+        public static int Items(JoinArguments a, int c) => (a.Counters[StepControl.Rows] * a.PerExample + a.RowsPerPart - 1) / a.RowsPerPart;
+
+        public static Moments Load(JoinArguments a, int c, int part) => new(
+            Math.Min(a.Counters[StepControl.Rows] * a.PerExample - part * a.RowsPerPart, a.RowsPerPart),
+            a.Parts[part * 2 * a.Channels + c], a.Parts[(part * 2 + 1) * a.Channels + c]);
+
+        /// <summary>Chan, Golub and LeVeque, 1979.</summary>
+        public static Moments Combine(Moments x, Moments y)
         {
-            float more = Math.Min(valid - part * ChannelParts.RowsPerPart, ChannelParts.RowsPerPart), total = n + more;
-            float delta = a.Parts[part * 2 * a.Channels + c] - average;
-            average += delta * (more / total);
-            squares += a.Parts[(part * 2 + 1) * a.Channels + c] + delta * delta * (n * more / total);
-            n = total;
+            if (y.Rows == 0f) return x;
+            float rows = x.Rows + y.Rows, delta = y.Mean - x.Mean, share = y.Rows / rows;
+            return new(rows, x.Rows == 0f ? y.Mean : x.Mean + delta * share, x.Squares + y.Squares + delta * delta * (x.Rows * share));
         }
-        float variance = squares / n;
-        a.Mean[c] = average;
-        a.Inverse[c] = 1f / XMath.Sqrt(variance + a.Eps);
-        if (!(average - average == 0f && variance - variance == 0f)) return; // not finite
-        a.RunningMean[c] += a.Momentum * (average - a.RunningMean[c]);
-        a.RunningVariance[c] += a.Momentum * (squares / (n > 2f ? n - 1f : 1f) - a.RunningVariance[c]);
+
+        public static void Store(JoinArguments a, int c, Moments total)
+        {
+            float variance = total.Squares / total.Rows;
+            a.Mean[c] = total.Mean;
+            a.Inverse[c] = 1f / XMath.Sqrt(variance + a.Eps);
+            if (!(total.Mean - total.Mean == 0f && variance - variance == 0f)) return; // not finite
+            a.RunningMean[c] += a.Momentum * (total.Mean - a.RunningMean[c]);
+            a.RunningVariance[c] += a.Momentum * (total.Squares / (total.Rows > 2f ? total.Rows - 1f : 1f) - a.RunningVariance[c]);
+        }
     }
 }
 
@@ -93,20 +119,35 @@ internal sealed partial class BatchNormForward
         public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => kernel.Bind<T, TStorage, TElement>(gpu, element);
     }
 
-    private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
-        gpu.For(y.Length, Run<T, TStorage, TElement>, new Arguments<T, TElement>(
-            gpu.View<T>(x), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<T>(weight), gpu.View<T>(bias), gpu.View<T>(y),
-            gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x), element));
+    private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    {
+        var walk = new RowWalk(ChannelParts.Rows(x), x.Dimensions[^1]);
+        var a = new Arguments<T, TElement>(
+            gpu.Vectors<T>(x), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<T>(weight), gpu.Vectors<T>(bias), gpu.Vectors<T>(y),
+            gpu.View<int>(counters), walk, ChannelParts.RowsOfExample(x), element);
+        return (walk.Columns & 7) == 0
+            ? gpu.For(walk.Threads(Vector8.Width), Run<T, TStorage, Vector8, TElement>, a)
+            : gpu.For(walk.Threads(Vector1.Width), Run<T, TStorage, Vector1, TElement>, a);
+    }
 
     internal readonly record struct Arguments<T, TElement>(
         ArrayView<T> X, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y,
-        ArrayView<int> Counters, int Channels, int PerExample, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
+        ArrayView<int> Counters, RowWalk Walk, int PerExample, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
 
-    private static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    private static void Run<T, TStorage, TVector, TElement>(Index1D thread, Arguments<T, TElement> a)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> where TElement : struct, IGpuElement
     {
-        int row = i / a.Channels, c = i - row * a.Channels;
-        float value = (TStorage.Load(a.X[i]) - a.Mean[c]) * (a.Inverse[c] * TStorage.Load(a.Weight[c])) + TStorage.Load(a.Bias[c]);
-        a.Y[i] = TStorage.Store(row < a.Counters[StepControl.Rows] * a.PerExample ? a.Element.Apply(value, i) : 0f);
+        var (c, start, end) = a.Walk.Of(thread, TVector.Width);
+        int valid = a.Counters[StepControl.Rows] * a.PerExample;
+        var (mean, bias) = (TVector.Load<float, SingleStorage>(a.Mean, c), TVector.Load<T, TStorage>(a.Bias, c));
+        var scale = TVector.Load<float, SingleStorage>(a.Inverse, c) * TVector.Load<T, TStorage>(a.Weight, c);
+        for (int row = start; row < end; row++)
+        {
+            int place = row * a.Walk.Columns + c;
+            var y = TVector.All(0f);
+            if (row < valid) y = a.Element.Apply((TVector.Load<T, TStorage>(a.X, place) - mean) * scale + bias, place);
+            TVector.Store<T, TStorage>(a.Y, place, y);
+        }
     }
 }
 
@@ -114,12 +155,13 @@ internal sealed partial class BatchNormSums
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
-        int channels = x.Dimensions[^1], perExample = ChannelParts.RowsOfExample(x);
-        var (partial, count) = (gpu.View<float>(parts), gpu.View<int>(counters));
-        var run = gpu.For((long)ChannelParts.Count(x) * channels, Part<T, TStorage>, new PartArguments<T>(
-            gpu.View<T>(x), gpu.View<T>(dy), gpu.View<float>(mean), gpu.View<float>(inverse), partial, count, channels, perExample));
-        var join = gpu.For(channels, Join<T, TStorage>, new JoinArguments<T>(
-            partial, count, gpu.View<float>(sums), gpu.View<T>(weightGradient), gpu.View<T>(biasGradient), channels, perExample));
+        int channels = x.Dimensions[^1];
+        var rows = new RowParts(ChannelParts.Rows(x));
+        var a = new Arguments<T>(
+            gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<float>(parts), gpu.View<float>(sums),
+            gpu.View<T>(weightGradient), gpu.View<T>(biasGradient), gpu.View<int>(counters), channels, ChannelParts.RowsOfExample(x), rows.RowsPerPart);
+        var run = gpu.SumColumns<Parts<T, TStorage>, Arguments<T>>(rows, channels, a);
+        var join = gpu.ReduceParts<Join<T, TStorage>, Sums, Arguments<T>>(channels, rows.Count, a);
         return () =>
         {
             run();
@@ -127,66 +169,83 @@ internal sealed partial class BatchNormSums
         };
     }
 
-    internal readonly record struct PartArguments<T>(
-        ArrayView<T> X, ArrayView<T> OutputGradient, ArrayView<float> Mean, ArrayView<float> Inverse,
-        ArrayView<float> Parts, ArrayView<int> Counters, int Channels, int PerExample) where T : unmanaged;
+    internal readonly record struct Arguments<T>(
+        ArrayView<T> X, ArrayView<T> OutputGradient, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<float> Parts, ArrayView<float> Sums,
+        ArrayView<T> WeightGradient, ArrayView<T> BiasGradient, ArrayView<int> Counters, int Channels, int PerExample, int RowsPerPart) where T : unmanaged;
 
-    internal readonly record struct JoinArguments<T>(
-        ArrayView<float> Parts, ArrayView<int> Counters, ArrayView<float> Sums, ArrayView<T> WeightGradient, ArrayView<T> BiasGradient, int Channels, int PerExample) where T : unmanaged;
+    /// <summary>Of dy, and of dy xhat.</summary>
+    internal readonly record struct Sums(float Gradient, float Product);
 
-    private static void Part<T, TStorage>(Index1D i, PartArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    internal readonly struct Parts<T, TStorage> : IGpuColumnSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int part = i / a.Channels, c = i - part * a.Channels;
-        int start = part * ChannelParts.RowsPerPart, rows = Math.Min(a.Counters[StepControl.Rows] * a.PerExample - start, ChannelParts.RowsPerPart);
-        if (rows <= 0) return;
-        float sum = 0f, product = 0f, average = a.Mean[c];
-        for (int r = 0; r < rows; r++)
+        public static int Rows(Arguments<T> a) => a.Counters[StepControl.Rows] * a.PerExample;
+
+        public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> =>
+            TVector.Load<float, SingleStorage>(a.Mean, column);
+
+        public static TwoSums<TVector> Load<TVector>(Arguments<T> a, int row, int column, TVector origin) where TVector : unmanaged, IGpuVector<TVector>
         {
-            int at = (start + r) * a.Channels + c;
-            float d = TStorage.Load(a.OutputGradient[at]);
-            sum += d;
-            product += d * (TStorage.Load(a.X[at]) - average);
+            int place = row * a.Channels + column;
+            var d = TVector.Load<T, TStorage>(a.OutputGradient, place);
+            return new(d, d * (TVector.Load<T, TStorage>(a.X, place) - origin));
         }
-        a.Parts[part * 2 * a.Channels + c] = sum;
-        a.Parts[(part * 2 + 1) * a.Channels + c] = product * a.Inverse[c];
+
+        public static void Store<TVector>(Arguments<T> a, int part, int column, int rows, TVector origin, TwoSums<TVector> total) where TVector : unmanaged, IGpuVector<TVector>
+        {
+            TVector.Store<float, SingleStorage>(a.Parts, part * 2 * a.Channels + column, total.First);
+            TVector.Store<float, SingleStorage>(a.Parts, (part * 2 + 1) * a.Channels + column, total.Second * TVector.Load<float, SingleStorage>(a.Inverse, column));
+        }
     }
 
-    private static void Join<T, TStorage>(Index1D c, JoinArguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    internal readonly struct Join<T, TStorage> : IGpuReduction<Sums, Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        int valid = a.Counters[StepControl.Rows] * a.PerExample;
-        float sum = 0f, product = 0f;
-        for (int part = 0; part * ChannelParts.RowsPerPart < valid; part++)
+        public static Sums Nothing => new(0f, 0f);
+        public static int Items(Arguments<T> a, int c) => (a.Counters[StepControl.Rows] * a.PerExample + a.RowsPerPart - 1) / a.RowsPerPart;
+        public static Sums Load(Arguments<T> a, int c, int part) => new(a.Parts[part * 2 * a.Channels + c], a.Parts[(part * 2 + 1) * a.Channels + c]);
+        public static Sums Combine(Sums x, Sums y) => new(x.Gradient + y.Gradient, x.Product + y.Product);
+
+        public static void Store(Arguments<T> a, int c, Sums total)
         {
-            sum += a.Parts[part * 2 * a.Channels + c];
-            product += a.Parts[(part * 2 + 1) * a.Channels + c];
+            a.Sums[c] = total.Gradient;
+            a.Sums[a.Channels + c] = total.Product;
+            a.BiasGradient[c] = TStorage.Store(total.Gradient);
+            a.WeightGradient[c] = TStorage.Store(total.Product);
         }
-        a.Sums[c] = sum;
-        a.Sums[a.Channels + c] = product;
-        a.BiasGradient[c] = TStorage.Store(sum);
-        a.WeightGradient[c] = TStorage.Store(product);
     }
 }
 
 internal sealed partial class BatchNormBackward
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(dx.Length, Run<T, TStorage>, new Arguments<T>(
-        gpu.View<T>(x), gpu.View<T>(dy), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<float>(sums), gpu.View<T>(weight), gpu.View<T>(dx),
-        gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x)));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
+    {
+        var walk = new RowWalk(ChannelParts.Rows(x), x.Dimensions[^1]);
+        var a = new Arguments<T>(
+            gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<float>(sums), gpu.Vectors<T>(weight),
+            gpu.Vectors<T>(dx), gpu.View<int>(counters), walk, ChannelParts.RowsOfExample(x));
+        return (walk.Columns & 7) == 0
+            ? gpu.For(walk.Threads(Vector8.Width), Run<T, TStorage, Vector8>, a)
+            : gpu.For(walk.Threads(Vector1.Width), Run<T, TStorage, Vector1>, a);
+    }
 
     internal readonly record struct Arguments<T>(
         ArrayView<T> X, ArrayView<T> OutputGradient, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<float> Sums, ArrayView<T> Weight,
-        ArrayView<T> InputGradient, ArrayView<int> Counters, int Channels, int PerExample) where T : unmanaged;
+        ArrayView<T> InputGradient, ArrayView<int> Counters, RowWalk Walk, int PerExample) where T : unmanaged;
 
-    private static void Run<T, TStorage>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Run<T, TStorage, TVector>(Index1D thread, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        int row = i / a.Channels, c = i - row * a.Channels, valid = a.Counters[StepControl.Rows] * a.PerExample;
-        if (row >= valid)
+        var (c, start, end) = a.Walk.Of(thread, TVector.Width);
+        int valid = a.Counters[StepControl.Rows] * a.PerExample;
+        float share = 1f / valid; // infinite where there are no rows, and then not used
+        var (mean, inverse) = (TVector.Load<float, SingleStorage>(a.Mean, c), TVector.Load<float, SingleStorage>(a.Inverse, c));
+        var offset = TVector.Load<float, SingleStorage>(a.Sums, c) * share;
+        var slope = TVector.Load<float, SingleStorage>(a.Sums, a.Walk.Columns + c) * share * inverse;
+        var scale = inverse * TVector.Load<T, TStorage>(a.Weight, c);
+        for (int row = start; row < end; row++)
         {
-            a.InputGradient[i] = TStorage.Store(0f);
-            return;
+            int place = row * a.Walk.Columns + c;
+            var dx = TVector.All(0f);
+            if (row < valid) dx = (TVector.Load<T, TStorage>(a.OutputGradient, place) - offset - (TVector.Load<T, TStorage>(a.X, place) - mean) * slope) * scale;
+            TVector.Store<T, TStorage>(a.InputGradient, place, dx);
         }
-        float inverse = a.Inverse[c], offset = a.Sums[c] / valid, slope = a.Sums[a.Channels + c] / valid * inverse;
-        float value = TStorage.Load(a.OutputGradient[i]) - offset - (TStorage.Load(a.X[i]) - a.Mean[c]) * slope;
-        a.InputGradient[i] = TStorage.Store(value * (inverse * TStorage.Load(a.Weight[c])));
     }
 }

@@ -50,7 +50,8 @@ internal sealed class LayerNorm(float eps) : Op
     public override void Backward(BackwardPass pass)
     {
         var (x, dy, statistics) = (pass.Input(0), pass.OutputGradient, pass.Saved[0]);
-        pass.Run(new LayerNormWeightGradient(x, dy, statistics, pass.WeightGradient(Weight), pass.WeightGradient(Bias)));
+        var parts = pass.New("WeightGradientParts", ElementType.Single, new RowParts(pass.Batch).Count, 2, pass.OutputShape.Size);
+        pass.Run(new LayerNormWeightGradient(x, dy, statistics, parts, pass.WeightGradient(Weight), pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
         var means = pass.New("GradientMeans", ElementType.Single, 2, pass.Batch);
         pass.Run(new LayerNormBackward(x, dy, pass.Weight(Weight), statistics, means, pass.NewInputGradient(0)));
@@ -98,11 +99,11 @@ internal sealed partial class LayerNormBackward(Tensor x, Tensor dy, Tensor weig
 }
 
 /// <summary>d weight and d bias, element by element, over the rows in their order.</summary>
-internal sealed partial class LayerNormWeightGradient(Tensor x, Tensor dy, Tensor statistics, Tensor weightGradient, Tensor biasGradient) : Kernel
+internal sealed partial class LayerNormWeightGradient(Tensor x, Tensor dy, Tensor statistics, Tensor parts, Tensor weightGradient, Tensor biasGradient) : Kernel
 {
     public override string Name => "LayerNorm.WeightGradient";
     public override IReadOnlyList<Tensor> Reads { get; } = [x, dy, statistics];
-    public override IReadOnlyList<Tensor> Writes { get; } = [weightGradient, biasGradient];
+    public override IReadOnlyList<Tensor> Writes { get; } = [parts, weightGradient, biasGradient];
 
     private int Size => (int)(x.Length / x.Dimensions[0]);
 }

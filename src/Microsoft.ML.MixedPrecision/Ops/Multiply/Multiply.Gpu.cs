@@ -8,6 +8,6 @@ internal sealed partial class ElementProduct
 
     internal readonly record struct Product<T, TStorage>(ArrayView<T> Other) : IGpuMap where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => values * TVector.Load<T, TStorage>(Other, place);
+        public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> => values * TVector.Load<T, TStorage>(Other, place);
     }
 }

@@ -18,7 +18,7 @@ internal interface ICpuElement
 internal interface IGpuMap
 {
     /// <param name="place">Of the first in its tensor.</param>
-    TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector>;
+    TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector>;
 }
 
 /// <summary>What a GPU kernel does with a value as it stores it.</summary>
@@ -46,5 +46,5 @@ internal readonly struct Unchanged : ICpuElement, IGpuElement
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place, int count) => value;
     public float Apply(float value, int place) => value;
-    public TVector Apply<TVector>(TVector values, int place) where TVector : struct, IGpuVector<TVector> => values;
+    public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> => values;
 }

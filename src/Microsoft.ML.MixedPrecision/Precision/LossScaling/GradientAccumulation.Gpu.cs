@@ -10,7 +10,7 @@ internal sealed partial class GradientAccumulation
     /// <summary>The first pass sets the sum, which holds anything; the others add to it.</summary>
     internal readonly record struct Accumulate(ArrayView<float> Sum, ArrayView<int> Counters) : IGpuMap
     {
-        public TVector Apply<TVector>(TVector gradients, int place) where TVector : struct, IGpuVector<TVector> =>
+        public TVector Apply<TVector>(TVector gradients, int place) where TVector : unmanaged, IGpuVector<TVector> =>
             Counters[StepControl.Accumulated] == 1 ? gradients : TVector.Load<float, SingleStorage>(Sum, place) + gradients;
     }
 }

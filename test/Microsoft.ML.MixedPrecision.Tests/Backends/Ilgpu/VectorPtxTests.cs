@@ -14,7 +14,7 @@ public sealed partial class VectorPtxTests
 
     private static readonly Func<Network, Network>[] Networks =
     [
-        x => x.Relu(), x => x.Gelu(), x => (x.Relu() + x).Tanh(), x => x.Multiply(x.Silu()), x => x.Dropout(),
+        x => x.Relu(), x => x.Gelu(), x => (x.Relu() + x).Tanh(), x => x.Multiply(x.Silu()), x => x.Dropout(), x => x.BatchNorm(), x => x.BatchNorm().Relu(), x => x.LayerNorm(), x => x.Softmax(),
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
@@ -29,13 +29,13 @@ public sealed partial class VectorPtxTests
             kernels.UnionWith(backend.Kernels);
             PtxCheck.Verify(backend);
         }
-        BoundKernel[] wide = [.. kernels.Where(k => k.Method.GetParameters()[0].Name == "eight")];
+        BoundKernel[] wide = [.. kernels.Where(k => k.Method.GetParameters()[0].Name == "eight" || k.Method.GetGenericArguments().Contains(typeof(Vector8)))];
         Assert.IsGreaterThan(10, wide.Length);
         foreach (var kernel in wide)
         {
             string ptx = PtxCheck.Compile(kernel), name = $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}\n{ptx}";
             Assert.MatchesRegex(WideLoad(), ptx, name);
-            Assert.MatchesRegex(WideStore(), ptx, name);
+            if (kernel.Method.DeclaringType != typeof(SoftmaxCrossEntropyRows)) Assert.MatchesRegex(WideStore(), ptx, name); // that stores a loss for a row
         }
     }
 }

@@ -6,7 +6,7 @@ namespace Microsoft.ML.MixedPrecision;
 /// What one thread works on, as floats: <see cref="Vector8"/>, which is read and written 16 bytes at a time, or <see cref="Vector1"/>
 /// where the elements of a row are no multiple of 8. A kernel that is generic over it is written once for both.
 /// </summary>
-internal interface IGpuVector<TSelf> where TSelf : struct, IGpuVector<TSelf>
+internal interface IGpuVector<TSelf> where TSelf : unmanaged, IGpuVector<TSelf>
 {
     /// <summary>Elements.</summary>
     static abstract int Width { get; }
@@ -25,6 +25,12 @@ internal interface IGpuVector<TSelf> where TSelf : struct, IGpuVector<TSelf>
 
     /// <summary>A function of two elements at each place.</summary>
     static abstract TSelf Map<TFunction>(TFunction function, TSelf x, TSelf y) where TFunction : struct, IGpuFunction;
+
+    /// <summary>All elements, as a tree.</summary>
+    float Sum();
+
+    /// <summary>The largest element; NaN wins.</summary>
+    float Max();
 
     static abstract TSelf operator +(TSelf x, TSelf y);
     static abstract TSelf operator -(TSelf x, TSelf y);

@@ -33,4 +33,8 @@ internal readonly record struct Vector1(float Value) : IGpuVector<Vector1>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector1 operator *(Vector1 x, float y) => new(x.Value * y);
+
+    public float Sum() => Value;
+
+    public float Max() => Value;
 }

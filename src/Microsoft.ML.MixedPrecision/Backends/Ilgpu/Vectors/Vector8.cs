@@ -36,9 +36,13 @@ internal readonly record struct Vector8(float E0, float E1, float E2, float E3, 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector8 operator *(Vector8 x, float y) => new(x.E0 * y, x.E1 * y, x.E2 * y, x.E3 * y, x.E4 * y, x.E5 * y, x.E6 * y, x.E7 * y);
 
-    /// <summary>All eight, as a tree.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public float Sum() => ((E0 + E1) + (E2 + E3)) + ((E4 + E5) + (E6 + E7));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Max() => RowLanes.Larger(
+        RowLanes.Larger(RowLanes.Larger(E0, E1), RowLanes.Larger(E2, E3)),
+        RowLanes.Larger(RowLanes.Larger(E4, E5), RowLanes.Larger(E6, E7)));
 }
 
 /// <summary>16 bytes, which ILGPU moves in one instruction: their struct is as wide as its fields' count says, and arenas are aligned to 256.</summary>
