@@ -11,6 +11,7 @@ internal static class Program
         ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run, 2),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run, 1),
         ["kernels"] = ("kernels mixed|single THREADS [NAME ...]   kernels that memory limits, by BenchmarkDotNet: GB/s beside a copy", KernelsVerb.Run, 2),
+        ["bandwidth"] = ("bandwidth cpu|cuda:N|opencl:N mixed|single [MILLIONS]   kernels that memory limits on a device, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 2),
         ["gemm"] = ("gemm mixed|single THREADS [squares|WORKLOAD ...]   the CPU's products of the workloads' plans: GFLOP/s beside the core's FMA peak", GemmVerb.Run, 2),
     };
 

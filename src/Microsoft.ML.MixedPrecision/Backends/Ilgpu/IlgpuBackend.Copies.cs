@@ -109,6 +109,13 @@ internal sealed unsafe partial class IlgpuBackend
         Release(tensor, staging);
     }
 
+    /// <summary>An action that copies a tensor's bytes to another on the device, by the driver: what the device reaches at best.</summary>
+    public Action Copy(Tensor from, Tensor to)
+    {
+        var (source, target) = (Bytes(from), Bytes(to));
+        return () => source.CopyTo(_stream, target);
+    }
+
     public override void Synchronize()
     {
         _stream.Synchronize();
