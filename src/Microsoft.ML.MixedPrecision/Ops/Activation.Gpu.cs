@@ -25,6 +25,6 @@ internal sealed partial class ActivationBackward<TFunction>
         public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> =>
             TVector.Map(this, TVector.Load<T, TStorage>(_kept, place), values);
 
-        float IGpuFunction.Apply(float x, float y) => TFunction.Backward(x, y, _parameter);
+        public float Apply(float x, float y) => TFunction.Backward(x, y, _parameter);
     }
 }

@@ -88,7 +88,7 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
 
         public TVector Apply<TVector>(TVector values, int place) where TVector : unmanaged, IGpuVector<TVector> => TVector.Map(this, values, values);
 
-        float IGpuFunction.Apply(float x, float y) => TFunction.Forward(x, _parameter);
+        public float Apply(float x, float y) => TFunction.Forward(x, _parameter);
     }
 }
 

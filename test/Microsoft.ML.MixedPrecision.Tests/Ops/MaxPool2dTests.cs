@@ -5,7 +5,7 @@ public sealed class MaxPool2dTests
 {
     private static readonly (int H, int W, int C, Size2d Kernel, Size2d Stride, Size2d Padding)[] s_cases =
     [
-        (1, 1, 1, 1, 1, 0), (4, 6, 3, 2, 2, 0), (5, 7, 17, 2, 2, 0), (5, 5, 2, 3, 2, 1), (4, 5, 2, 3, 1, 1), (6, 5, 1, new(3, 2), new(2, 3), new(1, 0)),
+        (1, 1, 1, 1, 1, 0), (4, 6, 3, 2, 2, 0), (5, 7, 17, 2, 2, 0), (5, 5, 2, 3, 2, 1), (4, 5, 2, 3, 1, 1), (6, 5, 1, new(3, 2), new(2, 3), new(1, 0)), (4, 5, 8, 3, 1, 1),
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
@@ -32,6 +32,24 @@ public sealed class MaxPool2dTests
         var y = session.Read(session.Plan.TrainOutputs[session.Plan.Layers[^1].Name]);
         Assert.AreEqual(1f, y[0]);
         Assert.IsTrue(float.IsNaN(y[1]));
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Each_of_eight_channels_has_its_own_first_maximum(BackendRow row)
+    {
+        const int Channels = 8, Pixels = 4;
+        using var session = new TrainingSession(PlanBuilder.Build(Network.Image(2, 2, Channels, PixelOrder.Interleaved).MaxPool2d(2),
+            new PlanOptions(1, row.Precision, new PlantedGradient(), new Sgd()) { InputGradient = true, KeepAll = true }), row.Create());
+        var batch = new Batch(1, Pixels * Channels, Channels) { RowCount = 1 };
+        var expected = new float[Pixels * Channels];
+        for (int c = 0; c < Channels; c++)
+        {
+            for (int p = c % Pixels; p < Pixels; p++) batch.Features[p * Channels + c] = c == 5 ? float.NaN : 7; // all from the first on are equal
+            batch.Values[c] = c + 1;
+            expected[c % Pixels * Channels + c] = c + 1;
+        }
+        session.TrainPass(batch);
+        CollectionAssert.AreEqual(expected, session.Read(session.Plan.InputGradient!));
     }
 
     [TestMethod]

@@ -22,6 +22,13 @@ internal sealed unsafe partial class IlgpuBackend
         For((count + 7) >> 3, kernel, arguments);
 
     /// <summary>
+    /// An action that runs a kernel for each eight channels of each pixel (or row) of a tensor, or for each channel where they are no
+    /// multiple of eight: the same kernel, over <see cref="Vector8"/> and over <see cref="Vector1"/>.
+    /// </summary>
+    public Action ForChannels<TArguments>(Tensor tensor, Action<Index1D, TArguments> eight, Action<Index1D, TArguments> one, TArguments arguments) where TArguments : struct =>
+        (tensor.Dimensions[^1] & 7) == 0 ? For(tensor.Length >> 3, eight, arguments) : For(tensor.Length, one, arguments);
+
+    /// <summary>
     /// An action that makes each element of one tensor from that at the same place of another, 16 bytes of halves at a time: to = map(from).
     /// What else a map reads, it reads through views from <see cref="Vectors"/>.
     /// </summary>

@@ -31,7 +31,7 @@ internal readonly record struct BoundKernel(MethodInfo Method, bool Grouped);
 /// Arguments&lt;T&gt;</c> of <see cref="ArrayView{T}"/>s and scalars, a static kernel, and let BindGpu return
 /// <c>gpu.For(y.Length, Run&lt;T, TStorage&gt;, new Arguments&lt;T&gt;(gpu.View&lt;T&gt;(x), gpu.View&lt;T&gt;(y)))</c>.
 /// Kernels see no managed objects and no <see langword="bool"/> fields, convert through TStorage and compute in float.
-/// Sums over many items: <see cref="Reduce"/>. A kernel with shared memory and barriers groups itself: <see cref="ForGroups"/>.
+/// Elements by eights: <see cref="Map"/>. Sums over many items: <see cref="Reduce"/>. A kernel with shared memory and barriers groups itself: <see cref="ForGroups"/>.
 /// </para>
 /// </summary>
 internal sealed unsafe partial class IlgpuBackend : Backend

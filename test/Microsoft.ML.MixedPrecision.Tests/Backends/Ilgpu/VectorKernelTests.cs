@@ -61,6 +61,19 @@ public sealed class VectorKernelTests
         }
     }
 
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Pooling_of_eight_channels_matches_the_CPU(BackendRow row)
+    {
+        foreach (int channels in (int[])[3, 16])
+        {
+            var window = new Window2d(3, 2, 1, 1);
+            Tensor x = Working("image", 2, 5, 4, channels), y = Working("y", 2, 3, 2, channels), dy = Working("dy", 2, 3, 2, channels), dx = Working("dx", 2, 5, 4, channels);
+            Compare(row, () => new MaxPool2dForward(x, y, window), [x], [y], 1e-3f);
+            Compare(row, () => new AvgPool2dForward(x, y, window, countIncludePad: false), [x], [y], 1e-3f);
+            Compare(row, () => new AvgPool2dBackward(dy, dx, window, countIncludePad: false), [dy], [dx], 2e-3f);
+        }
+    }
+
     [TestMethod]
     public void Parts_are_enough_to_fill_a_GPU_and_no_more()
     {

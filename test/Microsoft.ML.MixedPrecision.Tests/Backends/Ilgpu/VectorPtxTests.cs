@@ -14,7 +14,7 @@ public sealed partial class VectorPtxTests
 
     private static readonly Func<Network, Network>[] Networks =
     [
-        x => x.Relu(), x => x.Gelu(), x => (x.Relu() + x).Tanh(), x => x.Multiply(x.Silu()), x => x.Dropout(), x => x.BatchNorm(), x => x.BatchNorm().Relu(), x => x.LayerNorm(), x => x.Softmax(),
+        x => x.Relu(), x => x.Gelu(), x => (x.Relu() + x).Tanh(), x => x.Multiply(x.Silu()), x => x.Dropout(), x => x.BatchNorm(), x => x.BatchNorm().Relu(), x => x.LayerNorm(), x => x.Softmax(), x => x.MaxPool2d(2), x => x.AvgPool2d(3, 2, 1), x => x.GlobalAvgPool2d(),
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]

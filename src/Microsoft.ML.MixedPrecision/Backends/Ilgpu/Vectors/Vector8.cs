@@ -45,7 +45,7 @@ internal readonly record struct Vector8(float E0, float E1, float E2, float E3, 
         RowLanes.Larger(RowLanes.Larger(E4, E5), RowLanes.Larger(E6, E7)));
 }
 
-/// <summary>16 bytes, which ILGPU moves in one instruction: their struct is as wide as its fields' count says, and arenas are aligned to 256.</summary>
+/// <summary>16 bytes: ILGPU moves them in one instruction where it knows the address for a multiple of 16, as that of an arena is.</summary>
 internal readonly record struct Words4(uint W0, uint W1, uint W2, uint W3);
 
 /// <inheritdoc cref="Words4"/>
