@@ -1,61 +1,90 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
 
+// A row of outputs has up to 64 threads, eight outputs to each.
+
 internal sealed partial class ElementLossRows<TLoss>
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(x.Dimensions[0], Run<T, TStorage>, new Arguments<T>(
-        gpu.View<T>(x), gpu.View<float>(targets.Labels), gpu.View<float>(targets.Weights), gpu.View<int>(control.Counters),
-        gpu.View<float>(rows.Losses), gpu.View<float>(rows.Weights), gpu.View<float>(rows.Metrics), x.Dimensions[^1], parameter));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => IlgpuBackend.ForRows(x.Dimensions[0], x.Dimensions[^1], new RowKernel<T, TStorage>(gpu, this));
+
+    private sealed class RowKernel<T, TStorage>(IlgpuBackend gpu, ElementLossRows<TLoss> kernel) : IGpuRowKernel where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TVector>(RowLanes lanes) where TVector : unmanaged, IGpuVector<TVector> => kernel.Bind<T, TStorage, TVector>(gpu, lanes);
+    }
+
+    private Action Bind<T, TStorage, TVector>(IlgpuBackend gpu, RowLanes lanes) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> =>
+        gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(
+            gpu.Vectors<T>(x), gpu.Vectors<float>(targets.Labels), gpu.View<float>(targets.Weights), gpu.View<int>(control.Counters),
+            gpu.View<float>(rows.Losses), gpu.View<float>(rows.Weights), gpu.View<float>(rows.Metrics), lanes, parameter));
 
     internal readonly record struct Arguments<T>(
         ArrayView<T> X, ArrayView<float> Labels, ArrayView<float> Weights, ArrayView<int> Counters,
-        ArrayView<float> Losses, ArrayView<float> RowWeights, ArrayView<float> Metrics, int Outputs, float Parameter) where T : unmanaged;
+        ArrayView<float> Losses, ArrayView<float> RowWeights, ArrayView<float> Metrics, RowLanes Lanes, float Parameter) where T : unmanaged;
 
-    private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        float weight = a.Weights[n];
-        if (n >= a.Counters[StepControl.Rows] || weight == 0f)
-        {
-            a.Losses[n] = 0f;
-            a.RowWeights[n] = 0f;
-            a.Metrics[n] = 0f;
-            return;
-        }
-        int row = n * a.Outputs;
+        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
+        int n = a.Lanes.Row, known = Math.Min(n, a.Lanes.Rows - 1), outputs = a.Lanes.Width;
+        float weight = n < a.Lanes.Rows && n < a.Counters[StepControl.Rows] ? a.Weights[known] : 0f;
+        int start = known * outputs, step = a.Lanes.Lanes * TVector.Width, end = weight == 0f ? 0 : outputs;
         float loss = 0f, metric = 0f;
-        for (int o = 0; o < a.Outputs; o++)
+        for (int o = a.Lanes.Lane * TVector.Width; o < end; o += step)
         {
-            float value = TStorage.Load(a.X[row + o]), label = a.Labels[row + o];
-            loss += TLoss.Loss(value, label, a.Parameter);
-            metric += TLoss.Metric(value, label);
+            var (value, label) = (TVector.Load<T, TStorage>(a.X, start + o), TVector.Load<float, SingleStorage>(a.Labels, start + o));
+            loss += TVector.Map(new LossOf(a.Parameter), value, label).Sum();
+            metric += TVector.Map(new MetricOf(), value, label).Sum();
         }
+        loss = a.Lanes.Sum(loss, shared);
+        metric = a.Lanes.Sum(metric, shared);
+        if (a.Lanes.Lane != 0 || n >= a.Lanes.Rows) return;
         a.RowWeights[n] = weight;
-        a.Losses[n] = weight * (loss / a.Outputs);
-        a.Metrics[n] = weight * (metric / a.Outputs);
+        a.Losses[n] = weight == 0f ? 0f : weight * (loss / outputs);
+        a.Metrics[n] = weight == 0f ? 0f : weight * (metric / outputs);
+    }
+
+    internal readonly record struct LossOf(float Parameter) : IGpuFunction
+    {
+        public float Apply(float x, float y) => TLoss.Loss(x, y, Parameter);
+    }
+
+    internal readonly struct MetricOf : IGpuFunction
+    {
+        public float Apply(float x, float y) => TLoss.Metric(x, y);
     }
 }
 
 internal sealed partial class ElementLossGradient<TLoss>
 {
-    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.For(x.Dimensions[0], Run<T, TStorage>, new Arguments<T>(
-        gpu.View<T>(x), gpu.View<T>(dx), gpu.View<float>(targets.Labels), gpu.View<float>(rows.Weights), gpu.View<float>(control.Scales),
-        x.Dimensions[^1], parameter));
+    public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => IlgpuBackend.ForRows(x.Dimensions[0], x.Dimensions[^1], new RowKernel<T, TStorage>(gpu, this));
+
+    private sealed class RowKernel<T, TStorage>(IlgpuBackend gpu, ElementLossGradient<TLoss> kernel) : IGpuRowKernel where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TVector>(RowLanes lanes) where TVector : unmanaged, IGpuVector<TVector> => kernel.Bind<T, TStorage, TVector>(gpu, lanes);
+    }
+
+    private Action Bind<T, TStorage, TVector>(IlgpuBackend gpu, RowLanes lanes) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> =>
+        gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(
+            gpu.Vectors<T>(x), gpu.Vectors<T>(dx), gpu.Vectors<float>(targets.Labels), gpu.View<float>(rows.Weights), gpu.View<float>(control.Scales), lanes, parameter));
 
     internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<T> Gradient, ArrayView<float> Labels, ArrayView<float> Weights, ArrayView<float> Scales,
-        int Outputs, float Parameter) where T : unmanaged;
+        ArrayView<T> X, ArrayView<T> Gradient, ArrayView<float> Labels, ArrayView<float> Weights, ArrayView<float> Scales, RowLanes Lanes, float Parameter) where T : unmanaged;
 
-    private static void Run<T, TStorage>(Index1D n, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T>
+    private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        int row = n * a.Outputs;
-        float weight = a.Weights[n], factor = weight * a.Scales[StepControl.LossSeed] / a.Outputs;
-        for (int o = 0; o < a.Outputs; o++)
+        int known = Math.Min(a.Lanes.Row, a.Lanes.Rows - 1), start = known * a.Lanes.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
+        float weight = a.Weights[known], factor = weight * a.Scales[StepControl.LossSeed] / a.Lanes.Width;
+        for (int o = a.Lanes.Lane * TVector.Width; o < end; o += step)
         {
-            float gradient = 0f;
-            if (weight != 0f) gradient = TLoss.Gradient(TStorage.Load(a.X[row + o]), a.Labels[row + o], a.Parameter) * factor;
-            a.Gradient[row + o] = TStorage.Store(gradient);
+            var gradient = TVector.All(0f);
+            if (weight != 0f)
+                gradient = TVector.Map(new GradientOf(a.Parameter), TVector.Load<T, TStorage>(a.X, start + o), TVector.Load<float, SingleStorage>(a.Labels, start + o)) * factor;
+            TVector.Store<T, TStorage>(a.Gradient, start + o, gradient);
         }
+    }
+
+    internal readonly record struct GradientOf(float Parameter) : IGpuFunction
+    {
+        public float Apply(float x, float y) => TLoss.Gradient(x, y, Parameter);
     }
 }

@@ -18,6 +18,20 @@ public sealed partial class VectorPtxTests
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
+    public void Losses_of_elements_become_clean_PTX(BackendRow row)
+    {
+        foreach (int outputs in (int[])[3, 8])
+        {
+            foreach (Loss loss in (Loss[])[new MeanSquaredError(), new Huber(), new SigmoidCrossEntropy()])
+            {
+                using var backend = (IlgpuBackend)row.Create();
+                using var session = new TrainingSession(PlanBuilder.Build(Network.Vector(outputs), new PlanOptions(2, row.Precision, loss, new Sgd()) { InputGradient = true }), backend);
+                PtxCheck.Verify(backend);
+            }
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
     public void Kernels_of_elements_move_16_bytes_at_a_time(BackendRow row)
     {
         var kernels = new HashSet<BoundKernel>();
