@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
-// A row's last vector reads beyond it: those lanes are set to -infinity, which is no maximum and whose exponential is 0.
+// Many classes: row after row, sixteen classes in a vector. A row's last vector reads beyond it: those lanes are set to -infinity,
+// which is no maximum and whose exponential is 0. Few classes: sixteen rows at once, a row in each lane (ClassLanes).
 
 internal sealed unsafe partial class SoftmaxCrossEntropyRows
 {
@@ -15,28 +16,67 @@ internal sealed unsafe partial class SoftmaxCrossEntropyRows
         float* weights = cpu.Pointer<float>(targets.Weights);
         float* losses = cpu.Pointer<float>(rows.Losses), rowWeights = cpu.Pointer<float>(rows.Weights), metrics = cpu.Pointer<float>(rows.Metrics);
         int classes = x.Dimensions[^1];
-        return cpu.For(x.Dimensions[0], grain: RowsAtOnce(classes), Rows);
+        return cpu.For(x.Dimensions[0], grain: RowsAtOnce(classes), classes <= ClassLanes.MostClasses ? Lanes : Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
+        void Lanes(long first, long end)
+        {
+            const int width = CpuVector.Width;
+            float* columns = stackalloc float[ClassLanes.Floats], largest = stackalloc float[width], sums = stackalloc float[width], totals = stackalloc float[width];
+            int* answers = stackalloc int[width];
+            for (long n = first; n < end; n += width)
+            {
+                int count = (int)Math.Min(width, end - n);
+                ClassLanes.Read<T, TStorage>(scores + n * classes, count, classes, columns);
+                var max = Vector512.Load(columns);
+                var (total, sum, answer) = (max, Vector512<float>.Zero, Vector512<int>.Zero);
+                for (int c = 1; c < classes; c++)
+                {
+                    var score = Vector512.Load(columns + c * width);
+                    answer = Vector512.ConditionalSelect(Vector512.GreaterThan(score, max).AsInt32(), Vector512.Create(c), answer);
+                    max = Vector512.Max(max, score); // NaN where one is, which shows in the loss
+                    total += score;
+                }
+                for (int c = 0; c < classes; c++) sum += CpuVector.Exp(Vector512.Load(columns + c * width) - max);
+                max.Store(largest);
+                sum.Store(sums);
+                total.Store(totals);
+                Vector512.ConditionalSelect(Vector512.Equals(max, max).AsInt32(), answer, Vector512<int>.AllBitsSet).Store(answers);
+                for (int i = 0; i < count; i++)
+                {
+                    int label = labels[n + i];
+                    float score = (uint)label < (uint)classes ? columns[label * width + i] : float.NaN; // no such class: shows in the loss, and reads no other memory
+                    Write(n + i, score, totals[i], largest[i], sums[i], answers[i] == label);
+                }
+            }
+        }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
             for (long n = first; n < end; n++)
             {
-                float weight = weights[n];
-                if (n >= counters[StepControl.Rows] || weight == 0f)
-                {
-                    losses[n] = rowWeights[n] = metrics[n] = 0f;
-                    continue;
-                }
                 T* row = scores + n * classes;
-                float max = Max<T, TStorage>(row, classes), target = float.NaN; // where there is no such class: shows in the loss, and reads no other memory
                 int label = labels[n];
-                if ((uint)label < (uint)classes) target = (1f - smoothing) * TStorage.Load(row[label]);
-                if (smoothing > 0f) target += smoothing / classes * Sum<T, TStorage>(row, classes); // 0 * -infinity would be NaN
-                rowWeights[n] = weight;
-                losses[n] = weight * (max + MathF.Log(ExponentialSum<T, TStorage>(row, classes, max)) - target);
-                metrics[n] = IndexOf<T, TStorage>(row, classes, max) == label ? weight : 0f;
+                float max = Max<T, TStorage>(row, classes), score = (uint)label < (uint)classes ? TStorage.Load(row[label]) : float.NaN;
+                Write(n, score, smoothing > 0f ? Sum<T, TStorage>(row, classes) : 0f, max, ExponentialSum<T, TStorage>(row, classes, max), IndexOf<T, TStorage>(row, classes, max) == label);
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Write(long n, float score, float total, float max, float exponentials, bool right)
+        {
+            float weight = weights[n];
+            if (n >= counters[StepControl.Rows] || weight == 0f)
+            {
+                losses[n] = rowWeights[n] = metrics[n] = 0f;
+                return;
+            }
+            float target = (1f - smoothing) * score;
+            if (smoothing > 0f) target += smoothing / classes * total; // 0 * -infinity would be NaN
+            rowWeights[n] = weight;
+            losses[n] = weight * (max + MathF.Log(exponentials) - target);
+            metrics[n] = right ? weight : 0f;
         }
     }
 
@@ -101,7 +141,40 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
         int* labels = cpu.Pointer<int>(targets.Labels);
         float* weights = cpu.Pointer<float>(rows.Weights), scales = cpu.Pointer<float>(control.Scales);
         int classes = x.Dimensions[^1];
-        return cpu.For(x.Dimensions[0], grain: SoftmaxCrossEntropyRows.RowsAtOnce(classes), Rows);
+        return cpu.For(x.Dimensions[0], grain: SoftmaxCrossEntropyRows.RowsAtOnce(classes), classes <= ClassLanes.MostClasses ? Lanes : Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
+        void Lanes(long first, long end)
+        {
+            const int width = CpuVector.Width;
+            float* columns = stackalloc float[ClassLanes.Floats];
+            Vector512<float> even = Vector512.Create(smoothing / classes), own = Vector512.Create(1f - smoothing), seed = Vector512.Create(scales[StepControl.LossSeed]);
+            for (long n = first; n < end; n += width)
+            {
+                int count = (int)Math.Min(width, end - n);
+                ClassLanes.Read<T, TStorage>(scores + n * classes, count, classes, columns);
+                var max = Vector512.Load(columns);
+                for (int c = 1; c < classes; c++) max = Vector512.Max(max, Vector512.Load(columns + c * width));
+                var sum = Vector512<float>.Zero;
+                for (int c = 0; c < classes; c++)
+                {
+                    var exponential = CpuVector.Exp(Vector512.Load(columns + c * width) - max);
+                    sum += exponential;
+                    exponential.Store(columns + c * width);
+                }
+                var scale = Vector512<float>.One / sum;
+                Vector512<float> weight = Vector512.Load(weights + n), counts = ~Vector512.Equals(weight, Vector512<float>.Zero); // padding has no label, and what it scores may be anything
+                var label = Vector512.Load(labels + n);
+                var known = Vector512.LessThan(label.AsUInt32(), Vector512.Create((uint)classes)).AsSingle();
+                var factor = Vector512.ConditionalSelect(known, weight * seed, Vector512.Create(float.NaN)); // no such class: the step is skipped
+                for (int c = 0; c < classes; c++)
+                {
+                    var isLabel = Vector512.Equals(label, Vector512.Create(c)).AsSingle();
+                    (((Vector512.Load(columns + c * width) * scale - (even + (isLabel & own))) * factor) & counts).Store(columns + c * width);
+                }
+                ClassLanes.Write<T, TStorage>(columns, count, classes, to + n * classes);
+            }
+        }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)

@@ -31,11 +31,18 @@ internal sealed unsafe partial class AvgPool2dForward
                             T* pixel = image + ((long)row * g.Width + x0) * g.Channels + c;
                             for (int column = x0; column < x1; column++, pixel += g.Channels) sum += TStorage.Load16(pixel);
                         }
-                        CpuVector.Store<T, TStorage>(sum / divisor, target + c, Math.Min(CpuVector.Width, g.Channels - c));
+                        Store<T, TStorage>(sum / divisor, target + c, g.Channels - c);
                     }
                 }
             }
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Store<T, TStorage>(Vector512<float> values, T* target, int channels) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        if (channels >= CpuVector.Width) TStorage.Store16(values, target);
+        else CpuVector.Store<T, TStorage>(values, target, channels);
     }
 }
 
@@ -45,25 +52,30 @@ internal sealed unsafe partial class AvgPool2dBackward
     {
         T* from = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
         var g = PoolGeometry.Of(dx, dy, window);
+        bool alike = countIncludePad || window.Padding == 0; // all windows have as many taps
         return cpu.For((long)dx.Dimensions[0] * g.Height, grain: 1, Rows);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
+            var taps = Vector512.Create((float)(g.KernelY * g.KernelX));
             for (long line = first; line < end; line++)
             {
-                int row = (int)(line % g.Height);
-                T* image = from + line / g.Height * g.OutHeight * g.OutWidth * g.Channels;
-                for (int column = 0; column < g.Width; column++)
+                int row = (int)(line % g.Height), y0 = g.FirstRow(row), y1 = g.EndRow(row);
+                T* image = from + line / g.Height * g.OutHeight * g.OutWidth * g.Channels, target = to + line * g.Width * g.Channels;
+                for (int column = 0; column < g.Width; column++, target += g.Channels)
                 {
-                    T* target = to + (line * g.Width + column) * g.Channels;
+                    int x0 = g.FirstColumn(column), x1 = g.EndColumn(column);
                     for (int c = 0; c < g.Channels; c += CpuVector.Width)
                     {
                         var sum = Vector512<float>.Zero;
-                        for (int oy = g.FirstRow(row); oy < g.EndRow(row); oy++)
-                            for (int ox = g.FirstColumn(column); ox < g.EndColumn(column); ox++)
-                                sum += TStorage.Load16(image + ((long)oy * g.OutWidth + ox) * g.Channels + c) / g.Divisor(oy, ox, countIncludePad ? 1 : 0);
-                        CpuVector.Store<T, TStorage>(sum, target + c, Math.Min(CpuVector.Width, g.Channels - c));
+                        for (int oy = y0; oy < y1; oy++)
+                        {
+                            T* pixel = image + ((long)oy * g.OutWidth + x0) * g.Channels + c;
+                            for (int ox = x0; ox < x1; ox++, pixel += g.Channels)
+                                sum += alike ? TStorage.Load16(pixel) : TStorage.Load16(pixel) / g.Divisor(oy, ox, countPadding: 0);
+                        }
+                        AvgPool2dForward.Store<T, TStorage>(alike ? sum / taps : sum, target + c, g.Channels - c);
                     }
                 }
             }
