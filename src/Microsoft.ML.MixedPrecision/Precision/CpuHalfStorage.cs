@@ -44,7 +44,7 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
 
     /// <summary>
     /// Exponent and mantissa slide into the float's place with the wrong bias; one multiplication by 2^112 mends
-    /// the bias and normalises subnormals for nothing. Only infinities and NaN (exponent 31) need the OR.
+    /// the bias and normalises subnormals. Only infinities and NaN (exponent 31) need the OR.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> ToSingle(Vector256<short> h)
@@ -54,7 +54,8 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
             : Vector512.Create(Vector256.WidenLower(h), Vector256.WidenUpper(h));
         // Sign extension has copied the sign to bits 15..31, so after the shift bit 31 is the sign already.
         var bits = (wide << 13) & Vector512.Create(unchecked((int)0x8FFFE000));
-        var value = bits.AsSingle() * Vector512.Create(5.192296858534828e33f); // 2^112
+        // A half below 2^-14 is a subnormal float here, at which a multiplication may stall (22 cycles on Zen 5); the other instruction does not.
+        var value = Avx512F.IsSupported ? Avx512F.Scale(bits.AsSingle(), Vector512.Create(112f)) : bits.AsSingle() * Vector512.Create(5.192296858534828e33f);
         var special = Vector512.GreaterThanOrEqual(Vector512.Abs(value), Vector512.Create(65536f));
         return Vector512.ConditionalSelect(special, value | Vector512.Create(float.PositiveInfinity), value); // one masked OR
     }
