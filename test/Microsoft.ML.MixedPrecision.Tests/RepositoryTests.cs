@@ -11,7 +11,7 @@ public sealed partial class RepositoryTests
 
     private static readonly string[] NotOurs = ["bin", "obj", "artifacts", "TestResults", "BenchmarkDotNet.Artifacts", "node_modules"];
 
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
 
     private static readonly string[] Files = [.. FilesBelow(Root).Order(StringComparer.Ordinal)];
 
@@ -146,16 +146,6 @@ public sealed partial class RepositoryTests
             if (NotOurs.Contains(name) || name is ".git" or ".vs" or ".idea" or ".vscode") continue;
             foreach (string file in FilesBelow(child)) yield return file;
         }
-    }
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Microsoft.ML.MixedPrecision.slnx"))) return folder.FullName;
-        }
-
-        throw new InvalidOperationException($"No Microsoft.ML.MixedPrecision.slnx above {AppContext.BaseDirectory}: the tests run from their build output inside the repository.");
     }
 
     // Each name is broken by a character class, so that this file does not find itself.

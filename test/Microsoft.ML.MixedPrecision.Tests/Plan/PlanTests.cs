@@ -12,7 +12,7 @@ public sealed class PlanTests
     public void The_print_is_as_it_was(Precision precision)
     {
         string actual = PlanPrinter.Print(Build(s_network, precision, batch: 8));
-        string path = Path.Combine(SourceFolder(), "Golden", $"small.{precision}.txt".ToLowerInvariant());
+        string path = Path.Combine(Repository.Root, "test", "Microsoft.ML.MixedPrecision.Tests", "Plan", "Golden", $"small.{precision}.txt".ToLowerInvariant());
         if (!File.Exists(path))
         {
             File.WriteAllText(path, actual);
@@ -90,6 +90,4 @@ public sealed class PlanTests
 
     private static ExecutionPlan Build(Network network, Precision precision, int batch) =>
         PlanBuilder.Build(network, new PlanOptions(batch, precision, new SoftmaxCrossEntropy(), new Adam()));
-
-    private static string SourceFolder([System.Runtime.CompilerServices.CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 }

@@ -44,13 +44,15 @@ public sealed class StockReloadTests
 
     private static string[] Run(params string[] arguments)
     {
-        string program = typeof(StockReloadTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(data => data.Key == "StockReload").Value!;
+        string built = typeof(StockReloadTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(data => data.Key == "StockReload").Value!;
+        // Packed for a machine without dotnet (eng/gpu/pack.sh), the program lies beside the tests, with a runtime of its own.
+        string packed = Path.Combine(AppContext.BaseDirectory, "..", "stock-reload", "StockReload");
+        string program = File.Exists(packed) ? packed : built;
         Assert.IsFalse(File.Exists(Path.Combine(Path.GetDirectoryName(program)!, "Microsoft.ML.MixedPrecision.dll")), "The process must not be able to load this library.");
-        using Process process = Process.Start(new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", [program, .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
+        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
+        var start = program == packed ? new ProcessStartInfo(packed, arguments) : new ProcessStartInfo(host, [program, .. arguments]);
+        start.RedirectStandardOutput = start.RedirectStandardError = true;
+        using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
