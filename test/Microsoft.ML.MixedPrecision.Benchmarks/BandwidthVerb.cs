@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using ILGPU.Runtime;
 
@@ -10,43 +9,33 @@ namespace Microsoft.ML.MixedPrecision.Benchmarks;
 /// </summary>
 internal static class BandwidthVerb
 {
-    private const int Width = 1024, Channels = 64, Pixels = 1024, Bursts = 9;
-    private const double BurstSeconds = 0.05;
+    private const int Width = 1024, Channels = 64, Pixels = 1024;
 
     public static int Run(string[] args)
     {
-        var precision = Enum.Parse<Precision>(args[1], ignoreCase: true);
-        int elements = (args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 64) << 20;
-        double copy = Copy(args[0], precision, elements);
+        var precision = Enum.Parse<Precision>(args[0], ignoreCase: true);
+        int elements = (args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 64) << 20;
+        double copy = Copy(precision, elements);
         foreach (var (kernel, inputs) in Kernels(elements))
         {
-            using var backend = Open(args[0], precision);
+            using var backend = Target.Open(precision);
             Place(backend, [.. inputs, .. kernel.Reads, .. kernel.Writes], inputs);
             Show(backend, kernel, copy);
         }
-        Update(args[0], precision, elements, copy);
+        Update(precision, elements, copy);
         return 0;
     }
 
-    private static Backend Open(string device, Precision precision) => device.Split(':') switch
-    {
-        ["cpu"] => new CpuBackend(precision),
-        ["simulator"] => new IlgpuBackend(precision, IlgpuDevice.Simulator),
-        ["cuda", var ordinal] => new IlgpuBackend(precision, IlgpuDevice.Open(AcceleratorType.Cuda, int.Parse(ordinal, CultureInfo.InvariantCulture))),
-        ["opencl", var ordinal] => new IlgpuBackend(precision, IlgpuDevice.Open(AcceleratorType.OpenCL, int.Parse(ordinal, CultureInfo.InvariantCulture))),
-        _ => throw new ArgumentException($"Expected cpu, simulator, cuda:N or opencl:N, got '{device}'."),
-    };
-
     /// <summary>Bytes a second, read and written, of the driver's copy, or of a kernel's where that is faster.</summary>
-    private static double Copy(string device, Precision precision, int elements)
+    private static double Copy(Precision precision, int elements)
     {
-        using var backend = Open(device, precision);
+        using var backend = Target.Open(precision);
         Tensor from = Working("from", elements), to = Working("to", elements);
         Place(backend, [from, to], [from]);
         Console.WriteLine($"{backend.Device}, {precision}, {elements >> 20} M elements");
         Console.WriteLine($"{"",-36}{"ms",10}{"GB/s",10}{"of copy",10}");
-        double bytes = 2.0 * elements * backend.SizeOf(ElementType.Working), best = bytes / Seconds(backend, backend.Bind(new CopyKernel(from, to)));
-        if (backend is IlgpuBackend gpu) best = Math.Max(best, bytes / Seconds(backend, gpu.Copy(from, to)));
+        double bytes = 2.0 * elements * backend.SizeOf(ElementType.Working), best = bytes / Timing.Seconds(backend, backend.Bind(new CopyKernel(from, to)));
+        if (backend is IlgpuBackend gpu) best = Math.Max(best, bytes / Timing.Seconds(backend, gpu.Copy(from, to)));
         Print("Copy", bytes / best, bytes, best);
         return best;
     }
@@ -75,43 +64,28 @@ internal static class BandwidthVerb
     }
 
     /// <summary>The kernels that end a step of Adam, over the parameters of one large layer.</summary>
-    private static void Update(string device, Precision precision, int elements, double copy)
+    private static void Update(Precision precision, int elements, double copy)
     {
         int side = (int)Math.Sqrt(elements);
         var plan = PlanBuilder.Build(Network.Vector(side).Linear(side), new PlanOptions(1, precision, new SoftmaxCrossEntropy(), new Adam()));
-        var backend = Open(device, precision);
+        var backend = Target.Open(precision);
         using var session = new TrainingSession(plan, backend);
         foreach (var step in plan.Update.Where(step => Bytes(backend, step.Kernel) > elements)) Show(backend, step.Kernel, copy);
     }
 
     private static void Show(Backend backend, Kernel kernel, double copy)
     {
-        double bytes = Bytes(backend, kernel), seconds = Seconds(backend, backend.Bind(kernel));
+        double bytes = Bytes(backend, kernel), seconds = Timing.Seconds(backend, backend.Bind(kernel));
         Print(kernel.Name, seconds, bytes, copy);
     }
 
-    private static void Print(string name, double seconds, double bytes, double copy) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-        $"{name,-36}{seconds * 1e3,10:F3}{bytes / seconds / 1e9,10:F1}{bytes / seconds / copy,10:F2}"));
+    private static void Print(string name, double seconds, double bytes, double copy)
+    {
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-36}{seconds * 1e3,10:F3}{bytes / seconds / 1e9,10:F1}{bytes / seconds / copy,10:F2}"));
+        Target.Record(name, seconds, bytes, 0);
+    }
 
     private static double Bytes(Backend backend, Kernel kernel) => kernel.Reads.Concat(kernel.Writes).Sum(t => (double)t.Length * backend.SizeOf(t.Element));
-
-    /// <summary>The median over some bursts, each waited for.</summary>
-    private static double Seconds(Backend backend, Action run)
-    {
-        run();
-        backend.Synchronize();
-        int calls = 1;
-        while (Burst() * calls < BurstSeconds) calls *= 2;
-        return Enumerable.Range(0, Bursts).Select(_ => Burst()).Median();
-
-        double Burst()
-        {
-            long start = Stopwatch.GetTimestamp();
-            for (int i = 0; i < calls; i++) run();
-            backend.Synchronize();
-            return Stopwatch.GetElapsedTime(start).TotalSeconds / calls;
-        }
-    }
 
     /// <summary>Gives tensors memory, and the inputs values: zeros cost a device less power, and flatter it.</summary>
     private static void Place(Backend backend, Tensor[] all, Tensor[] inputs)

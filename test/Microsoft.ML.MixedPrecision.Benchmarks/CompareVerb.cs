@@ -8,7 +8,7 @@ namespace Microsoft.ML.MixedPrecision.Benchmarks;
 /// <summary>
 /// Ours and a peer in turn, each in a process of its own, so that the machine's moods meet all alike: rounds of samples/s and of
 /// peak memory, and the medians of their ratios. The peer is a command that takes WORKLOAD TYPE SECONDS and prints a line like
-/// ours, once a round for each type asked for.
+/// ours, once a round for each type asked for; where another batch size than the workload's is asked for, it is the fourth argument.
 /// </summary>
 internal static partial class CompareVerb
 {
@@ -33,9 +33,9 @@ internal static partial class CompareVerb
         int rounds = int.Parse(args[0], CultureInfo.InvariantCulture);
         string seconds = args[1], output = args[2], peer = args[3];
         string[] types = args[4].Split(',');
-        var workloads = args.Length > 5 ? args[5..].Select(Workload.Named) : Workload.All;
+        var workloads = args.Length > 5 ? args[5..].Select(Workload.Named) : Workload.Common;
         var results = new List<Result>();
-        using var backend = new CpuBackend(Precision.Mixed);
+        using var backend = Target.Open(Precision.Mixed);
         foreach (var workload in workloads)
         {
             var measured = new List<IReadOnlyList<Measurement>>();
@@ -43,8 +43,8 @@ internal static partial class CompareVerb
             {
                 measured.Add(
                 [
-                    .. s_ours.Select(precision => Measure(precision, Environment.ProcessPath!, "train", workload.Name, precision, seconds)),
-                    .. types.Select(type => Measure(type, peer, workload.Name, type, seconds)),
+                    .. s_ours.Select(precision => Measure(precision, Environment.ProcessPath!, ["train", workload.Name, precision, seconds, .. Target.Arguments])),
+                    .. types.Select(type => Measure(type, peer, [workload.Name, type, seconds, .. Target.Batch is { } batch ? (string[])[batch.ToString(CultureInfo.InvariantCulture)] : []])),
                 ]);
                 foreach (var m in measured[^1]) Console.WriteLine(m.Line);
             }
@@ -54,7 +54,7 @@ internal static partial class CompareVerb
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{workload.Name}: {m.Of} / {m.To}: samples/s {m.SamplesPerSecond:F2}, peak memory {m.PeakMemory:F2}"));
             // After each workload, so that what was measured is kept if the run is cut off.
             var report = new Report(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture), Machine.Processor, Environment.ProcessorCount, backend.Device,
-                System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, Path.GetFileName(Path.GetDirectoryName(peer)) ?? peer, double.Parse(seconds, CultureInfo.InvariantCulture), results);
+                System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription, PeerName(peer), double.Parse(seconds, CultureInfo.InvariantCulture), results);
             File.WriteAllText(output, JsonSerializer.Serialize(report, s_json));
 
             Ratio Median(string of, string to) => new(of, to, MedianOf(m => m.SamplesPerSecond, of, to), MedianOf(m => m.PeakMegabytes, of, to));
@@ -65,7 +65,11 @@ internal static partial class CompareVerb
         return 0;
     }
 
-    private static Measurement Measure(string who, string command, params string[] arguments)
+    /// <summary>The command's own name, or its folder's where that says more than "run".</summary>
+    private static string PeerName(string peer) =>
+        Path.GetFileNameWithoutExtension(peer) is not "run" ? Path.GetFileNameWithoutExtension(peer) : Path.GetFileName(Path.GetDirectoryName(peer)) ?? peer;
+
+    private static Measurement Measure(string who, string command, string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true })!;
         string text = process.StandardOutput.ReadToEnd();

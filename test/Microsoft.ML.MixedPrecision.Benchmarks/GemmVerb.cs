@@ -22,8 +22,9 @@ internal static unsafe class GemmVerb
     {
         var precision = Enum.Parse<Precision>(args[0], ignoreCase: true);
         int threads = int.Parse(args[1], CultureInfo.InvariantCulture);
-        foreach (string name in args.Length > 2 ? args[2..] : [Squares, .. Workload.All.Select(w => w.Name)])
+        foreach (string name in args.Length > 2 ? args[2..] : [Squares, .. Workload.Common.Select(w => w.Name)])
         {
+            if (DeviceProducts.Run(name, precision)) continue;
             Console.WriteLine($"{name,-34}{"m",8}{"n",6}{"k",7}{"ms",10}{"GFLOP/s",10}{"median",8}{"% of peak",11}");
             if (name == Squares) ShowSquares(precision, threads);
             else ShowPlan(Workload.Named(name), precision, threads);

@@ -13,7 +13,7 @@ internal static class ProfileVerb
         var precision = Enum.Parse<Precision>(args[1], ignoreCase: true);
         int steps = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : StepProfiler.Samples;
         var plan = workload.Plan(precision);
-        using var session = new TrainingSession(plan, new CpuBackend(precision));
+        using var session = new TrainingSession(plan, Target.Open(precision));
         var batch = workload.RandomBatch(plan.Network.InputShape.Size);
         var profiler = new StepProfiler(plan, session.Device);
         for (int i = 0; i < WarmUp + steps; i++)

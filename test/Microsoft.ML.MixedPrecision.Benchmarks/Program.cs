@@ -11,15 +11,17 @@ internal static class Program
         ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run, 2),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run, 1),
         ["kernels"] = ("kernels mixed|single THREADS [NAME ...]   kernels that memory limits, by BenchmarkDotNet: GB/s beside a copy", KernelsVerb.Run, 2),
-        ["bandwidth"] = ("bandwidth cpu|cuda:N|opencl:N mixed|single [MILLIONS]   kernels that memory limits on a device, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 2),
-        ["gemm"] = ("gemm mixed|single THREADS [squares|WORKLOAD ...]   the CPU's products of the workloads' plans: GFLOP/s beside the core's FMA peak", GemmVerb.Run, 2),
+        ["bandwidth"] = ("bandwidth mixed|single [MILLIONS]   kernels that memory limits, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 1),
+        ["gemm"] = ("gemm mixed|single THREADS [squares|N|convolutions|WORKLOAD ...]   products of the workloads' plans, of squares and of ResNet-50: GFLOP/s, on the CPU beside the core's FMA peak", GemmVerb.Run, 2),
     };
 
     private static int Main(string[] args)
     {
+        args = Target.Take(args);
         if (args.Length > 0 && s_verbs.TryGetValue(args[0], out var verb) && args.Length > verb.Arguments) return verb.Run(args[1..]);
         Console.Error.WriteLine("Verbs:");
         foreach (var (_, (usage, _, _)) in s_verbs) Console.Error.WriteLine("  " + usage);
+        Console.Error.WriteLine($"Anywhere: {Target.Usage}");
         Console.Error.WriteLine($"Workloads: {string.Join(", ", Workload.All.Select(w => w.Name))}");
         return 2;
     }

@@ -10,11 +10,17 @@ internal sealed record Workload(string Name, int Batch, int Classes, Func<Networ
         new("cnn", 128, 10, () => MixedPrecision.Network.Image(28, 28, 1).Conv2d(32, 3).Relu().Conv2d(64, 3).Relu().MaxPool2d(2).Dropout(0.25f)
             .Flatten().Linear(128).Relu().Dropout(0.5f).Linear(10)),
         new("resnet20", 64, 10, () => Architectures.ResNetSmall(MixedPrecision.Network.Image(32, 32, 3)).Linear(10)),
+        new("resnet50", 128, 1000, () => Architectures.ResNet50(MixedPrecision.Network.Image(224, 224, 3)).Linear(1000)),
         new("mlp-100m", 64, 10, () => Enumerable.Range(0, 6).Aggregate(MixedPrecision.Network.Vector(4096), (x, _) => x.Linear(4096).Relu()).Linear(10)),
     ];
 
-    public static Workload Named(string name) => All.FirstOrDefault(w => w.Name == name)
-        ?? throw new ArgumentException($"Expected one of {string.Join(", ", All.Select(w => w.Name))}, got '{name}'.");
+    /// <summary>Those that a CPU trains in reasonable time: what is measured where nobody says what.</summary>
+    public static IEnumerable<Workload> Common => All.Where(w => w.Name != "resnet50");
+
+    /// <summary>A workload, with the batch that was asked for.</summary>
+    public static Workload Named(string name) => All.FirstOrDefault(w => w.Name == name) is { } found
+        ? found with { Batch = Target.Batch ?? found.Batch }
+        : throw new ArgumentException($"Expected one of {string.Join(", ", All.Select(w => w.Name))}, got '{name}'.");
 
     public ExecutionPlan Plan(Precision precision) =>
         PlanBuilder.Build(Network(), new PlanOptions(Batch, precision, new SoftmaxCrossEntropy(), new Sgd(0.01f, momentum: 0.9f)) { Seed = 1 });

@@ -23,6 +23,32 @@ public static class Architectures
         return x.GlobalAvgPool2d();
     }
 
+    /// <summary>
+    /// The 50-layer residual network of He et al. (2016), table 1, for images of 224x224: a 7x7 convolution of 64 filters with stride 2, a 3x3
+    /// max pooling with stride 2, four stages of 3, 4, 6 and 3 blocks, and a global average. A block is a 1x1 convolution to 64, 128, 256 or 512
+    /// filters, a 3x3 one, and a 1x1 one to four times as many, each with batch norm; where a block changes the shape, its shortcut is a 1x1
+    /// convolution with batch norm. The stride of a stage is that of its first 3x3 convolution, as PyTorch's and NVIDIA's models have it.
+    /// </summary>
+    /// <param name="input">A network whose output is an image. Those of at least 32x32 pixels give the last stage a pixel of its own.</param>
+    /// <returns>The network, ending in a vector of 2048 elements; 23.5 million parameters over an image of 3 channels.</returns>
+    public static Network ResNet50(Network input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        var x = input.Conv2d(64, 7, 2, padding: 3, bias: false).BatchNorm().Relu().MaxPool2d(3, 2, 1);
+        foreach (var (filters, blocks) in (ReadOnlySpan<(int, int)>)[(64, 3), (128, 4), (256, 6), (512, 3)])
+            for (int block = 0; block < blocks; block++) x = Bottleneck(x, filters, stride: block == 0 && filters > 64 ? 2 : 1);
+        return x.GlobalAvgPool2d();
+    }
+
+    private static Network Bottleneck(Network x, int filters, int stride)
+    {
+        var body = x.Conv2d(filters, 1, bias: false).BatchNorm().Relu()
+            .Conv2d(filters, 3, stride, padding: 1, bias: false).BatchNorm().Relu()
+            .Conv2d(4 * filters, 1, bias: false).BatchNorm();
+        var shortcut = stride == 1 && x.Shape.Channels == 4 * filters ? x : x.Conv2d(4 * filters, 1, stride, bias: false).BatchNorm();
+        return (body + shortcut).Relu();
+    }
+
     private static Network ResidualBlock(Network x, int filters, int stride)
     {
         var body = x.Conv2d(filters, 3, stride, padding: 1, bias: false).BatchNorm().Relu()

@@ -44,6 +44,17 @@ public sealed class NetworkTests
     }
 
     [TestMethod]
+    public void ResNet50_has_its_shapes_and_parameters()
+    {
+        var network = Architectures.ResNet50(Network.Image(224, 224, 3));
+        Assert.AreEqual(Shape.Vector(2048), network.Shape);
+        Assert.AreEqual(25_557_032, network.Linear(1000).ParameterCount); // PyTorch's count
+        string[] images = [.. network.Node.Sorted().Where(n => n.Op is MaxPool2d or Add).Select(n => n.Shape.ToString()).Distinct()];
+        CollectionAssert.AreEqual(new[] { "56x56x64", "56x56x256", "28x28x512", "14x14x1024", "7x7x2048" }, images);
+        Assert.ThrowsExactly<ArgumentNullException>(() => Architectures.ResNet50(null!));
+    }
+
+    [TestMethod]
     public void Shapes_have_extents_of_at_least_one()
     {
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Vector(0));
