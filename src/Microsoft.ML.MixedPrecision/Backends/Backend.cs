@@ -17,15 +17,39 @@ internal abstract class Backend : IDisposable
     /// <summary>Bytes of one element.</summary>
     public int SizeOf(ElementType element) => element == ElementType.Working && Precision == Precision.Mixed ? 2 : 4;
 
+    /// <summary>Bytes of the device's memory that nothing takes; null where it is the host's memory.</summary>
+    public virtual long? FreeBytes => null;
+
     /// <summary>One zeroed arena for each region. Called once, before anything is bound.</summary>
     /// <param name="bytes">Bytes of the arena of each <see cref="Region"/>.</param>
+    /// <exception cref="DeviceMemoryException">The device has not so much.</exception>
     public abstract void Allocate(IReadOnlyDictionary<Region, long> bytes);
 
-    /// <summary>Gives an arena back, after all earlier steps. Its tensors, and what is bound to them, must not be used any more.</summary>
+    /// <summary>Gives an arena back, as far as that makes room on the host, after all earlier steps. Its tensors, and what is bound to them, must not be used any more.</summary>
     public abstract void Free(Region region);
+
+    /// <summary>
+    /// Copies rows to the device, to be gathered into a plan's staging tensors there. After <see cref="Allocate"/>.
+    /// </summary>
+    /// <returns>Null where the rows do not fit, and where the device has no memory of its own that would bring them nearer.</returns>
+    public virtual IResidentRows? Keep(RowStore rows, ExecutionPlan plan) => null;
 
     /// <summary>Chooses, compiles and binds a kernel. The action runs it, in the order of the calls, without waiting for it.</summary>
     public abstract Action Bind(Kernel kernel);
+
+    /// <summary>One action for several that <see cref="Bind"/> gave: in their order, on the device as one unit where it has such.</summary>
+    /// <param name="steps">They only launch: no uploads, no downloads.</param>
+    public virtual Action Record(IReadOnlyList<Action> steps)
+    {
+        Action[] all = [.. steps];
+        return () =>
+        {
+            foreach (var step in all) step();
+        };
+    }
+
+    /// <summary>How <see cref="Record"/>ed steps run here, as a sentence for the log; null where there is nothing to say.</summary>
+    public virtual string? StepNote => null;
 
     /// <summary>Copies floats into a tensor, rounding to its storage. Safe against what earlier steps still read.</summary>
     public abstract void Upload(Tensor tensor, ReadOnlySpan<float> values);

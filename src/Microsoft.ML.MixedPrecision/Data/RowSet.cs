@@ -64,5 +64,8 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
         return IsCached ? new CachedPass(_store, order, _order) : new WindowPass(Reader(), accepts, _store, order);
     }
 
+    /// <summary>The rows in memory, where that is all of them; null where not.</summary>
+    public RowStore? Store => IsCached ? _store : null;
+
     private RowReader Reader() => new(data, columns, precision, classWeights, where);
 }

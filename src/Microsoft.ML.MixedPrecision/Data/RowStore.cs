@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -10,7 +11,7 @@ internal sealed class RowStore
 {
     private const int ChunkBytes = 1 << 20;
 
-    private readonly List<Chunk> _chunks = [];
+    private readonly List<RowChunk> _chunks = [];
     private readonly int _features, _labelValues, _chunkRows;
     private readonly bool _half, _classes;
 
@@ -22,6 +23,7 @@ internal sealed class RowStore
         _labelValues = _classes ? 0 : columns.Outputs;
         _half = precision == Precision.Mixed;
         long row = (long)_features * (_half ? 2 : 4) + (_classes ? 4 : 4 * _labelValues) + 4;
+        RowBytes = checked((int)row);
         _chunkRows = (int)Math.Clamp(Math.Min(ChunkBytes, bytes) / row, 1, 65536);
         Capacity = (int)Math.Clamp(bytes / row, 1, Array.MaxLength);
     }
@@ -32,6 +34,12 @@ internal sealed class RowStore
     public int Count { get; private set; }
 
     public bool IsFull => Count == Capacity;
+
+    /// <summary>All rows in their order: <see cref="Count"/> of them, each chunk full but the last.</summary>
+    public IReadOnlyList<RowChunk> Chunks => _chunks;
+
+    /// <summary>Bytes of one row's features, label and weight, as they are stored.</summary>
+    public int RowBytes { get; }
 
     public void Clear() => Count = 0; // the chunks are used again
 
@@ -45,7 +53,7 @@ internal sealed class RowStore
     public void Add(RowReader row)
     {
         if (IsFull) throw new InvalidOperationException($"The store holds its {Capacity} rows already.");
-        if (Count == _chunks.Count * _chunkRows) _chunks.Add(new Chunk(_chunkRows, _features, _labelValues, _half, _classes));
+        if (Count == _chunks.Count * _chunkRows) _chunks.Add(new RowChunk(_chunkRows, _features, _labelValues, _half, _classes));
         Set(Count++, row);
     }
 
@@ -85,14 +93,23 @@ internal sealed class RowStore
         batch.Weights[index] = chunk.Weights[i];
     }
 
-    private (Chunk Chunk, int Index) Find(int slot) => (_chunks[slot / _chunkRows], slot % _chunkRows);
+    private (RowChunk Chunk, int Index) Find(int slot) => (_chunks[slot / _chunkRows], slot % _chunkRows);
+}
 
-    private sealed class Chunk(int rows, int features, int labelValues, bool half, bool classes)
-    {
-        public Half[] Halves { get; } = half ? new Half[rows * features] : [];
-        public float[] Singles { get; } = half ? [] : new float[rows * features];
-        public int[] Classes { get; } = classes ? new int[rows] : [];
-        public float[] Values { get; } = new float[rows * labelValues];
-        public float[] Weights { get; } = new float[rows];
-    }
+/// <summary>Some rows in memory, one array for each thing that a row has.</summary>
+internal sealed class RowChunk(int rows, int features, int labelValues, bool half, bool classes)
+{
+    public Half[] Halves { get; } = half ? new Half[rows * features] : [];
+    public float[] Singles { get; } = half ? [] : new float[rows * features];
+    public int[] Classes { get; } = classes ? new int[rows] : [];
+    public float[] Values { get; } = new float[rows * labelValues];
+    public float[] Weights { get; } = new float[rows];
+
+    /// <summary>The features as they are stored: halves in mixed precision.</summary>
+    public ReadOnlySpan<byte> FeatureBytes => half ? MemoryMarshal.AsBytes<Half>(Halves) : MemoryMarshal.AsBytes<float>(Singles);
+
+    /// <summary>The labels as they are stored: class numbers, or values.</summary>
+    public ReadOnlySpan<byte> LabelBytes => classes ? MemoryMarshal.AsBytes<int>(Classes) : MemoryMarshal.AsBytes<float>(Values);
+
+    public ReadOnlySpan<byte> WeightBytes => MemoryMarshal.AsBytes<float>(Weights);
 }

@@ -14,6 +14,8 @@ internal sealed class TrainingSession : IDisposable
     private readonly int[] _counters = new int[StepControl.CounterCount];
     private readonly float[] _scales = new float[StepControl.ScaleCount];
     private readonly float[] _log;
+    private readonly Action?[] _recorded = new Action?[4]; // by what a step has: an update (1), a batch that is gathered on the device (2)
+    private IResidentRows? _resident;
     private PassSums _undecided; // passes without a finite loss, whose update is still to come
 
     /// <param name="backend">Fresh: nothing allocated yet. Disposed with the session.</param>
@@ -48,13 +50,41 @@ internal sealed class TrainingSession : IDisposable
 
     public string Device => _backend.Device;
 
+    /// <summary>How the device runs the steps; null where there is nothing to say.</summary>
+    public string? StepNote => _backend.StepNote;
+
+    /// <summary>Keeps rows on the device, if they fit beside the plan.</summary>
+    /// <returns>Whether <see cref="BeginPass"/> and steps without a batch are possible.</returns>
+    public bool Keep(RowStore rows)
+    {
+        _resident = _backend.Keep(rows, Plan);
+        return _resident is not null;
+    }
+
+    /// <summary>Begins a pass over the rows on the device: the batches of the steps that follow lie in this order.</summary>
+    public void BeginPass(ReadOnlySpan<int> order) => Resident.Begin(order);
+
+    /// <summary>Forward and backward over a batch and, behind the last batch of an update, the update: what a device can run as one.</summary>
+    /// <param name="batch">Uploaded; null for the next one of the rows on the device.</param>
+    /// <param name="profiler">Times every kernel; null for a step at full speed.</param>
+    public void Step(Batch? batch, bool update, StepProfiler? profiler = null)
+    {
+        if (batch is not null) Stage(batch);
+        if (profiler is null)
+        {
+            ref var step = ref _recorded[(update ? 1 : 0) + (batch is null ? 2 : 0)];
+            step ??= _backend.Record([.. batch is null ? Resident.Gather : [], .. _train.Concat(update ? _update : []).Select(s => s.Run)]);
+            step();
+            return;
+        }
+        if (batch is null) foreach (var gather in Resident.Gather) gather();
+        profiler.Run(_train, _backend);
+        if (update) profiler.Run(_update, _backend);
+    }
+
     /// <summary>Forward and backward over a batch.</summary>
     /// <param name="profiler">Times every kernel; null for a pass at full speed.</param>
-    public void TrainPass(Batch batch, StepProfiler? profiler = null)
-    {
-        Stage(batch);
-        Run(_train, profiler);
-    }
+    public void TrainPass(Batch batch, StepProfiler? profiler = null) => Step(batch, update: false, profiler);
 
     /// <summary>Applies, or skips, the gradients of the passes since the last update.</summary>
     /// <param name="profiler">Times every kernel; null for an update at full speed.</param>
@@ -64,6 +94,7 @@ internal sealed class TrainingSession : IDisposable
     public void EndTraining()
     {
         _train = _update = _evaluate = [new(() => throw new InvalidOperationException("The training of this session has ended: its gradients and activations are freed."), null)];
+        Array.Clear(_recorded);
         _backend.Free(Region.Training);
         _backend.Free(Region.Activations);
     }
@@ -161,6 +192,8 @@ internal sealed class TrainingSession : IDisposable
     public void Synchronize() => _backend.Synchronize();
 
     public void Dispose() => _backend.Dispose();
+
+    private IResidentRows Resident => _resident ?? throw new InvalidOperationException("No rows are on the device; keep some first.");
 
     private void Stage(Batch batch)
     {

@@ -23,6 +23,10 @@ internal sealed class TrainingLog(IChannel channel)
         else Info($"The training rows do not fit in {options.CacheBytes:N0} bytes of memory: they are read again in each epoch.");
     }
 
+    public void Resident(RowStore rows) => Info($"The training rows are on the device ({(long)rows.Count * rows.RowBytes:N0} bytes): each batch is gathered there.");
+
+    public void Step(string note) => Info($"{note}");
+
     /// <summary>Says what happened to the loss scale between two reports.</summary>
     public void Scale(StepReport before, StepReport now)
     {

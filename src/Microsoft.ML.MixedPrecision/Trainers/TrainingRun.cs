@@ -16,6 +16,8 @@ internal sealed class TrainingRun : IDisposable
     private readonly TrainingSession _session;
     private readonly StoppingRule _rule;
     private readonly Batch[] _ring;
+    private readonly int[]? _order; // of the rows on the device; null where batches are uploaded
+    private Task? _ordering;
     private readonly uint _seed;
     private readonly List<EpochReport> _epochs = [];
     private readonly Stopwatch _clock = new();
@@ -35,9 +37,10 @@ internal sealed class TrainingRun : IDisposable
     {
         (_options, _data, _device, _seed, _log) = (options, data, device, seed, log);
         Batches = (data.Training.Rows + options.BatchSize - 1) / options.BatchSize;
-        _plan = PlanBuilder.Build(network, NewPlanOptions(loss));
+        _plan = PlanBuilder.Build(network, NewPlanOptions(loss, options.BatchSize));
         _rule = new StoppingRule(options.EarlyStopping);
-        _session = new TrainingSession(_plan, device.Create(options.Precision));
+        _session = Open(loss);
+        _order = data.Training.Store is { } store && _session.Keep(store) ? [.. Enumerable.Range(0, store.Count)] : null;
         if (options.Profile) (_profiler, _profiled) = (new StepProfiler(_plan, _session.Device), StepProfiler.Window(_plan.Options.TotalUpdates));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
@@ -45,6 +48,24 @@ internal sealed class TrainingRun : IDisposable
 
     /// <summary>Of an epoch.</summary>
     private long Batches { get; }
+
+    /// <exception cref="InvalidOperationException">The plan does not fit on the device.</exception>
+    private TrainingSession Open(Loss loss)
+    {
+        var backend = _device.Create(_options.Precision);
+        try
+        {
+            Preflight.Check(_plan, backend, batch => NewPlanOptions(loss, batch));
+            return new TrainingSession(_plan, backend);
+        }
+        catch (Exception e)
+        {
+            string device = backend.Device;
+            backend.Dispose();
+            if (e is DeviceMemoryException memory) throw Preflight.DoesNotFit(_plan, device, memory.Free, batch => NewPlanOptions(loss, batch), memory);
+            throw;
+        }
+    }
 
     public ExecutionPlan Plan => _plan;
 
@@ -54,6 +75,7 @@ internal sealed class TrainingRun : IDisposable
     {
         var token = _options.CancellationToken;
         _log.Start(_session.Device, _device.Explanation, _plan, _data, _options);
+        if (_order is not null) _log.Resident(_data.Training.Store!);
         _clock.Start();
         var reason = StopReason.Completed;
         try
@@ -108,16 +130,18 @@ internal sealed class TrainingRun : IDisposable
         _totals = default;
         int applied = _last.Applied, skipped = _last.Skipped;
         long batch = 0;
-        using (var batches = new Prefetcher(() => _options.Shuffle ? _data.Training.Shuffled(_seed, epoch) : _data.Training.InOrder(), _ring))
+        if (_order is not null) BeginPass(epoch, _order);
+        using (var batches = _order is not null ? null : new Prefetcher(() => _options.Shuffle ? _data.Training.Shuffled(_seed, epoch) : _data.Training.InOrder(), _ring))
         {
             while (true)
             {
                 token.ThrowIfCancellationRequested();
-                if (batches.Next(token) is not { } next) break;
+                var next = batches?.Next(token);
+                if (batches is null ? batch == Batches : next is null) break;
                 if (batch == Batches) throw DataChanged(epoch);
                 Step(next, last: epoch == _options.Epochs && batch == Batches - 1);
+                _trainedRows += Math.Min(_options.BatchSize, _data.Training.Rows - batch * _options.BatchSize);
                 batch++;
-                _trainedRows += next.RowCount;
                 if (_unread < TrainingSession.PassesBetweenReports && _clock.Elapsed - _lastReport < ReportInterval) continue;
                 ReadReport();
                 CheckDivergence(epoch);
@@ -135,17 +159,31 @@ internal sealed class TrainingRun : IDisposable
             _last.Applied - applied, _last.Skipped - skipped, _clock.Elapsed - _epochStart);
         _epochs.Add(report);
         _log.Epoch(report, _options.Epochs);
+        if (epoch == 1 && _session.StepNote is { } note) _log.Step(note);
         Tell(epoch, batch, validation);
         return _rule.Stop && epoch < _options.Epochs;
     }
 
-    private void Step(Batch batch, bool last)
+    /// <summary>Sends the order of an epoch to the device, and makes that of the next one while the device works.</summary>
+    private void BeginPass(int epoch, int[] order)
+    {
+        if (_options.Shuffle)
+        {
+            if (_ordering is null) new ShuffleOrder(_seed, epoch).Permute(order);
+            else _ordering.Wait(CancellationToken.None);
+        }
+        _session.BeginPass(order);
+        if (_options.Shuffle && epoch < _options.Epochs) _ordering = Task.Run(() => new ShuffleOrder(_seed, epoch + 1).Permute(order));
+    }
+
+    /// <param name="batch">Null for the next one of the rows on the device.</param>
+    private void Step(Batch? batch, bool last)
     {
         var profiler = _updates >= _profiled.First ? _profiler : null;
-        _session.TrainPass(batch, profiler);
+        bool update = ++_microSteps % _options.GradientAccumulationSteps == 0 || last;
+        _session.Step(batch, update, profiler);
         _unread++;
-        if (++_microSteps % _options.GradientAccumulationSteps != 0 && !last) return;
-        _session.Update(profiler);
+        if (!update) return;
         if (++_updates == _profiled.First + _profiled.Count) EndProfile();
     }
 
@@ -237,18 +275,18 @@ internal sealed class TrainingRun : IDisposable
         });
     }
 
-    private PlanOptions NewPlanOptions(Loss loss)
+    private PlanOptions NewPlanOptions(Loss loss, int batch)
     {
-        long passes = Batches * _options.Epochs, updates = (passes + _options.GradientAccumulationSteps - 1) / _options.GradientAccumulationSteps;
+        long batches = (_data.Training.Rows + batch - 1) / batch, passes = batches * _options.Epochs, updates = (passes + _options.GradientAccumulationSteps - 1) / _options.GradientAccumulationSteps;
         if (updates > Array.MaxLength / Optimizer.CoefficientCount)
             throw BadArgument.Of(nameof(_options.Epochs), FormattableString.Invariant($"Epochs: expected at most {Array.MaxLength / Optimizer.CoefficientCount} updates in a training, got {updates}; use fewer epochs or a larger BatchSize."));
-        return new PlanOptions(_options.BatchSize, _options.Precision, loss, _options.Optimizer ?? MixedPrecisionTrainer.DefaultOptimizer())
+        return new PlanOptions(batch, _options.Precision, loss, _options.Optimizer ?? MixedPrecisionTrainer.DefaultOptimizer())
         {
             LossScale = _options.LossScale ?? LossScale.Dynamic(),
             AccumulationSteps = _options.GradientAccumulationSteps,
             ClipNorm = _options.GradientClipNorm,
             TotalUpdates = (int)updates,
-            PassesPerEpoch = Batches,
+            PassesPerEpoch = batches,
             Schedule = _options.Schedule ?? Schedule.Constant(),
             Seed = _seed,
         };

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using ILGPU.Runtime;
@@ -12,13 +13,18 @@ internal static class DriverLibrary
 {
     private static readonly Lazy<bool> Resolving = new(() =>
     {
-        var load = AssemblyLoadContext.GetLoadContext(typeof(Accelerator).Assembly) ?? AssemblyLoadContext.Default;
-        load.ResolvingUnmanagedDll += static (assembly, name) =>
-            assembly == typeof(Accelerator).Assembly && Versioned(name) is { } file && NativeLibrary.TryLoad(file, out nint handle) ? handle : 0;
+        foreach (var assembly in (Assembly[])[typeof(Accelerator).Assembly, typeof(DriverLibrary).Assembly])
+        {
+            var load = AssemblyLoadContext.GetLoadContext(assembly) ?? AssemblyLoadContext.Default;
+            load.ResolvingUnmanagedDll += (asking, name) =>
+                asking == assembly && Installed(name) is { } file && NativeLibrary.TryLoad(file, out nint handle) ? handle : 0;
+        }
         return true;
     });
 
-    /// <summary>Makes ILGPU find the libraries under the names that drivers install. Before the first context.</summary>
+    private static string? Installed(string name) => OperatingSystem.IsWindows() ? (name == "cuda" ? "nvcuda.dll" : null) : Versioned(name);
+
+    /// <summary>Makes ILGPU, and what is called here directly, find the libraries under the names that drivers install. Before the first context.</summary>
     public static void Register() => _ = Resolving.Value;
 
     /// <summary>Why a machine has no device of a kind, and what to install.</summary>

@@ -7,7 +7,13 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class IlgpuBackend
 {
-    private long _waits; // how often the host has waited for the stream; a buffer filled before the last time is free again
+    private long _streamWaits; // a buffer filled before the last time that the host waited for the stream is free again
+
+    /// <summary>
+    /// How often the host has waited for the device: for the stream, or for a copy that was still under way. Every blocking copy waits
+    /// for the stream, so it is counted too.
+    /// </summary>
+    public long HostWaits { get; private set; }
 
     /// <summary>
     /// Host memory for copies of one tensor: a ring of buffers of its exact length (ILGPU's OpenCL copies take the length from the host's
@@ -36,8 +42,8 @@ internal sealed unsafe partial class IlgpuBackend
                 slot.Buffer = backend._device.CreateHostBuffer(bytes);
                 if (backend._stream is CudaStream) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.CreateEvent(out slot.CopyDone, CudaEventFlags.CU_EVENT_DISABLE_TIMING));
             }
-            else if (slot.CopyDone != 0) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeEvent(slot.CopyDone));
-            else if (slot.Waits == backend._waits) backend.Synchronize();
+            else if (slot.CopyDone != 0) backend.WaitFor(slot.CopyDone);
+            else if (slot.Waits == backend._streamWaits) backend.Synchronize();
             return slot.Buffer;
         }
 
@@ -45,7 +51,7 @@ internal sealed unsafe partial class IlgpuBackend
         public void Copying()
         {
             ref var slot = ref _slots[_last];
-            slot.Waits = backend._waits;
+            slot.Waits = backend._streamWaits;
             if (backend._stream is CudaStream stream) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.RecordEvent(slot.CopyDone, stream.StreamPtr));
         }
 
@@ -119,16 +125,32 @@ internal sealed unsafe partial class IlgpuBackend
     public override void Synchronize()
     {
         _stream.Synchronize();
-        _waits++;
+        _streamWaits++;
+        HostWaits++;
+    }
+
+    private void WaitFor(nint copyDone)
+    {
+        var state = CudaAPI.CurrentAPI.QueryEvent(copyDone);
+        if (state == CudaError.CUDA_SUCCESS) return;
+        if (state != CudaError.CUDA_ERROR_NOT_READY) CudaException.ThrowIfFailed(state);
+        HostWaits++;
+        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeEvent(copyDone));
     }
 
     public override void Dispose()
     {
         _device.Accelerator.Bind();
         _stream.Synchronize();
+        foreach (var step in _captured) step.Dispose();
         foreach (var staging in _staging.Values) staging.Dispose();
-        foreach (var arena in _arenas.Values) arena.Dispose();
-        _partialSums?.Dispose();
+        foreach (var memory in _memory)
+        {
+            _device.Taken(-memory.LengthInBytes);
+            memory.Dispose();
+        }
+        _captured.Clear();
+        _memory.Clear();
         _partialSums = null;
         _staging.Clear();
         _arenas.Clear();
@@ -169,9 +191,8 @@ internal sealed unsafe partial class IlgpuBackend
 
     private ILGPU.ArrayView<byte> Bytes(Tensor tensor)
     {
-        ILGPU.ArrayView<byte> arena = _arenas[tensor.Region].View;
         int size = SizeOf(tensor.Element);
-        return arena.SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size);
+        return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size);
     }
 
     private static void Expect(Tensor tensor, int length)

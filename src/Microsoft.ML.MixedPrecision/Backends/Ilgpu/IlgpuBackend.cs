@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using ILGPU;
@@ -38,10 +37,11 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 {
     private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
-    private readonly Dictionary<Region, MemoryBuffer1D<byte, Stride1D.Dense>> _arenas = [];
+    private readonly Dictionary<Region, ArrayView<byte>> _arenas = [];
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
-    private MemoryBuffer1D<float, Stride1D.Dense>? _partialSums;
+    private readonly List<MemoryBuffer1D<byte, Stride1D.Dense>> _memory = [];
+    private ArrayView<float>? _partialSums;
 
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
@@ -62,36 +62,50 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <summary>Every kernel bound so far: what checks of the generated code compile.</summary>
     public IReadOnlyCollection<BoundKernel> Kernels => _kernels;
 
+    public override long? FreeBytes => _device.FreeBytes;
+
+    /// <summary>One allocation for the whole plan, its regions one after the other.</summary>
     public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
     {
+        ArrayView<byte> plan = AllocateBytes(bytes.Values.Sum(ArenaBytes)).View;
+        plan.MemSetToZero(_stream);
+        _stream.Synchronize();
+        long start = 0;
+        foreach (var (region, size) in bytes)
+        {
+            _arenas.Add(region, plan.SubView(start, ArenaBytes(size)));
+            start += ArenaBytes(size);
+        }
+    }
+
+    /// <summary>Drivers align an allocation to 256 bytes at least, which is what the planner assumes. The last vector of a tensor is whole.</summary>
+    private static long ArenaBytes(long size) => Math.Max((size + MemoryPlanner.Alignment - 1) / MemoryPlanner.Alignment, 1) * MemoryPlanner.Alignment;
+
+    /// <summary>Memory that is given back when the backend is disposed.</summary>
+    /// <exception cref="DeviceMemoryException">There is not so much.</exception>
+    public MemoryBuffer1D<byte, Stride1D.Dense> AllocateBytes(long bytes)
+    {
+        _device.Accelerator.Bind();
+        long free = _device.FreeBytes;
         try
         {
-            foreach (var (region, size) in bytes)
-            {
-                // Drivers align an allocation to 256 bytes at least, which is what the planner assumes. None gives 0 bytes.
-                var arena = _device.Accelerator.Allocate1D<byte>(Math.Max((size + MemoryPlanner.Alignment - 1) / MemoryPlanner.Alignment, 1) * MemoryPlanner.Alignment); // the last vector of a tensor is whole
-                _arenas.Add(region, arena);
-                arena.MemSetToZero(_stream);
-            }
-            _stream.Synchronize();
+            if (bytes > free) throw new DeviceMemoryException(Device, bytes, free, null);
+            var memory = _device.Accelerator.Allocate1D<byte>(bytes);
+            _device.Taken(bytes);
+            _memory.Add(memory);
+            return memory;
         }
         catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
         {
-            throw new InvalidOperationException(
-                $"{Device}: expected room for the plan's {Megabytes(bytes.Values.Sum())} MB, but the device of {Megabytes(_device.Accelerator.MemorySize)} MB did not give it ({e.Message.TrimEnd('.')}); " +
-                "use a smaller batch with more accumulation steps, or free memory that other programs hold.", e);
+            throw new DeviceMemoryException(Device, bytes, free, e);
         }
     }
 
+    /// <summary>Its part of the plan's one allocation stays with the plan: what needs room after a training lies on the host.</summary>
     public override void Free(Region region)
     {
-        if (!_arenas.Remove(region, out var arena)) return;
-        _device.Accelerator.Bind();
-        Synchronize();
-        arena.Dispose();
+        if (_arenas.Remove(region)) Synchronize();
     }
-
-    private static string Megabytes(long bytes) => Math.Ceiling(bytes / 1048576.0).ToString("N0", CultureInfo.InvariantCulture);
 
     /// <summary>A tensor's elements on the device. Valid until the backend is disposed.</summary>
     public ArrayView<T> View<T>(Tensor tensor) where T : unmanaged => View<T>(tensor, tensor.Length);
@@ -101,8 +115,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         int size = Unsafe.SizeOf<T>();
         if (size != SizeOf(tensor.Element))
             throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {size}.");
-        ArrayView<byte> arena = _arenas[tensor.Region].View;
-        return arena.SubView(tensor.ArenaOffset + tensor.Start * size, length * size).Cast<T>();
+        return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, length * size).Cast<T>();
     }
 
     public override Action Bind(Kernel kernel) => (Precision, Format, _device.IsSimulator) switch
@@ -148,7 +161,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// Where a <see cref="PortableProduct"/> keeps the sums of parts of k until they are added: one place for all products,
     /// because one stream runs them one after the other. Beside the plan's arenas; 1.5 MB.
     /// </summary>
-    public ArrayView<float> PartialSums => (_partialSums ??= _device.Accelerator.Allocate1D<float>(PortableProduct.MostPartialSums)).View;
+    public ArrayView<float> PartialSums => _partialSums ??= ((ArrayView<byte>)AllocateBytes((long)PortableProduct.MostPartialSums * sizeof(float)).View).Cast<float>();
 
     /// <summary>C = A * B + bias, through <see cref="PortableProduct"/>.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T> =>

@@ -28,8 +28,12 @@ internal sealed class IlgpuDevice
     /// <summary>What runs kernels that ILGPU groups by itself. The simulator's two share their memory: it is the host's.</summary>
     private readonly Accelerator _forItems;
 
-    private IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name)
+    private readonly long _memory;
+    private long _taken; // by this process's plans and data
+
+    private IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name, long? memory = null)
     {
+        _memory = memory ?? accelerator.MemorySize;
         Accelerator = accelerator;
         _forItems = forItems;
         Name = name;
@@ -42,6 +46,15 @@ internal sealed class IlgpuDevice
 
     /// <summary>The device, in words: "CUDA device 0: NVIDIA H100 80GB HBM3 (SM_90)".</summary>
     public string Name { get; }
+
+    /// <summary>Bytes that nothing takes. Only CUDA tells what other programs have; elsewhere it is what this process has not taken.</summary>
+    public long FreeBytes => Math.Min(_memory - Interlocked.Read(ref _taken), Accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory() : long.MaxValue);
+
+    /// <summary>Counts what is allocated, and, negative, what is given back.</summary>
+    public void Taken(long bytes) => Interlocked.Add(ref _taken, bytes);
+
+    /// <summary>The same device with less memory: for tests of what does not fit.</summary>
+    public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, Name, bytes);
 
     public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
 

@@ -105,12 +105,25 @@ public sealed class IlgpuBackendTests
     }
 
     [TestMethod]
-    public void A_plan_that_does_not_fit_names_device_size_and_remedy()
+    public void Memory_that_a_device_lacks_is_refused_with_its_numbers()
     {
-        using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator);
-        var e = Assert.ThrowsExactly<InvalidOperationException>(() => backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 1L << 60 }));
-        Assert.Contains("ILGPU simulator: expected room for the plan's 1,099,511,627,776 MB", e.Message);
-        Assert.Contains("use a smaller batch", e.Message);
+        using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator.WithMemory(10_000));
+        var e = Assert.ThrowsExactly<DeviceMemoryException>(() => backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 9_900, [Region.Staging] = 300 }));
+        Assert.AreEqual("ILGPU simulator: expected 10,496 bytes of memory, but 10,000 are free.", e.Message);
+        Assert.AreEqual((10_496L, 10_000L), (e.Asked, e.Free));
+    }
+
+    [TestMethod]
+    public void Memory_is_free_again_when_the_backend_is_disposed()
+    {
+        var device = IlgpuDevice.Simulator.WithMemory(10_000);
+        for (int i = 0; i < 3; i++)
+        {
+            using var backend = new IlgpuBackend(Precision.Mixed, device);
+            backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 9_000 });
+            Assert.AreEqual(10_000 - 9_216, backend.FreeBytes);
+        }
+        Assert.AreEqual(10_000, device.FreeBytes);
     }
 
     [TestMethod]

@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>The driver's functions for graphs, which ILGPU does not offer. The library has ILGPU's name, so that both are one (<see cref="DriverLibrary"/>).</summary>
+internal static partial class CudaDriver
+{
+    /// <summary>What another thread does, such as freeing memory in a finalizer, does not break a capture.</summary>
+    public const int CaptureThisThread = 1;
+
+    private const string Library = "cuda";
+
+    static CudaDriver() => DriverLibrary.Register();
+
+    [LibraryImport(Library, EntryPoint = "cuStreamBeginCapture_v2")]
+    public static partial CudaError BeginCapture(nint stream, int mode);
+
+    [LibraryImport(Library, EntryPoint = "cuStreamEndCapture")]
+    public static partial CudaError EndCapture(nint stream, out nint graph);
+
+    /// <param name="nodes">0 to ask for the count alone.</param>
+    [LibraryImport(Library, EntryPoint = "cuGraphGetNodes")]
+    public static partial CudaError GetNodes(nint graph, nint nodes, ref nint count);
+
+    [LibraryImport(Library, EntryPoint = "cuGraphInstantiateWithFlags")]
+    public static partial CudaError Instantiate(out nint executable, nint graph, ulong flags);
+
+    [LibraryImport(Library, EntryPoint = "cuGraphLaunch")]
+    public static partial CudaError Launch(nint executable, nint stream);
+
+    [LibraryImport(Library, EntryPoint = "cuGraphExecDestroy")]
+    public static partial CudaError DestroyExecutable(nint executable);
+
+    [LibraryImport(Library, EntryPoint = "cuGraphDestroy")]
+    public static partial CudaError DestroyGraph(nint graph);
+}
