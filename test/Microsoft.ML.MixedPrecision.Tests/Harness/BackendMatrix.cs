@@ -9,7 +9,7 @@ public sealed class BackendRow
 
     internal BackendRow(string device, Precision precision, Func<Backend> create) => (Device, Precision, _create) = (device, precision, create);
 
-    /// <summary>The device's kind: "cpu", "simulator", "simulator bits", "cuda", "opencl".</summary>
+    /// <summary>The device's kind: "cpu", "simulator", "simulator bits", "ptx", "cuda", "opencl".</summary>
     public string Device { get; }
 
     public Precision Precision { get; }
@@ -30,7 +30,7 @@ public sealed class BackendRow
 /// </summary>
 public static class BackendMatrix
 {
-    /// <summary>{CPU, simulator, CUDA, OpenCL} x {mixed, single}; the simulator's mixed twice, with native halves and with raw bits.</summary>
+    /// <summary>{CPU, simulator, interpreted PTX, CUDA, OpenCL} x {mixed, single}; the simulator's mixed twice, with native halves and with raw bits.</summary>
     public static IEnumerable<TestDataRow<BackendRow>> All => [.. Cpu, .. Gpu];
 
     /// <summary>The rows that need nothing but the machine's own cores and its SIMD path.</summary>
@@ -41,7 +41,7 @@ public static class BackendMatrix
     ];
 
     /// <summary>The rows that run ILGPU kernels.</summary>
-    public static IEnumerable<TestDataRow<BackendRow>> Gpu => [.. Simulator, .. Device("cuda", AcceleratorType.Cuda), .. Device("opencl", AcceleratorType.OpenCL)];
+    public static IEnumerable<TestDataRow<BackendRow>> Gpu => [.. Simulator, .. Ptx, .. Device("cuda", AcceleratorType.Cuda), .. Device("opencl", AcceleratorType.OpenCL)];
 
     /// <summary>The rows that run ILGPU kernels on any machine.</summary>
     public static IEnumerable<TestDataRow<BackendRow>> Simulator =>
@@ -49,6 +49,13 @@ public static class BackendMatrix
         Row("simulator", Precision.Mixed, p => new IlgpuBackend(p, IlgpuDevice.Simulator, HalfFormat.Native)),
         Row("simulator bits", Precision.Mixed, p => new IlgpuBackend(p, IlgpuDevice.Simulator, HalfFormat.Bits)),
         Row("simulator", Precision.Single, p => new IlgpuBackend(p, IlgpuDevice.Simulator)),
+    ];
+
+    /// <summary>The rows that run what ILGPU generates for CUDA, on any machine: see <see cref="PtxMachine"/>.</summary>
+    public static IEnumerable<TestDataRow<BackendRow>> Ptx =>
+    [
+        Row("ptx", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Instance, HalfFormat.Native)),
+        Row("ptx", Precision.Single, p => new IlgpuBackend(p, PtxDevice.Instance)),
     ];
 
     private static TestDataRow<BackendRow>[] Device(string name, AcceleratorType type)

@@ -145,10 +145,10 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
     public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments) where TArguments : struct
     {
-        if (threads.Size > _device.Accelerator.MaxNumThreadsPerGroup)
+        if (threads.Size > _device.MostThreads)
         {
             throw new NotSupportedException(
-                $"Kernel '{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}': expected a device with groups of {threads.Size} threads, but {Device} allows {_device.Accelerator.MaxNumThreadsPerGroup}; train on another device.");
+                $"Kernel '{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}': expected a device with groups of {threads.Size} threads, but {Device} allows {_device.MostThreads}; train on another device.");
         }
         _kernels.Add(new(kernel.Method, Grouped: true));
         var launch = _device.Load(kernel);

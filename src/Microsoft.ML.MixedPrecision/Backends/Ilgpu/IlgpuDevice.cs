@@ -11,9 +11,10 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// A device opened by ILGPU, with every kernel that was ever compiled for it. There is one for each device of the machine,
-/// for as long as the process lives: a second Fit compiles nothing, as with CUDA's own primary context.
+/// for as long as the process lives: a second Fit compiles nothing, as with CUDA's own primary context. Not sealed: tests derive
+/// a device that runs the PTX of kernels in an interpreter.
 /// </summary>
-internal sealed class IlgpuDevice
+internal class IlgpuDevice
 {
     /// <summary>
     /// The simulator runs every thread of a group as an OS thread, and wakes all that it ever had for each launch: about 2 ms
@@ -31,7 +32,7 @@ internal sealed class IlgpuDevice
     private readonly long _memory;
     private long _taken; // by this process's plans and data
 
-    private IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name, long? memory = null)
+    protected IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name, long? memory = null)
     {
         _memory = memory ?? accelerator.MemorySize;
         Accelerator = accelerator;
@@ -55,6 +56,9 @@ internal sealed class IlgpuDevice
 
     /// <summary>The same device with less memory: for tests of what does not fit.</summary>
     public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, Name, bytes);
+
+    /// <summary>The most threads that a group may have.</summary>
+    public virtual int MostThreads => Accelerator.MaxNumThreadsPerGroup;
 
     public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
 
@@ -92,12 +96,12 @@ internal sealed class IlgpuDevice
     /// items and the arguments, and launches without allocating. ILGPU emits it into an assembly of its own, which sees this
     /// one's internals: the arguments' type must be internal at least, not private.
     /// </summary>
-    public Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
+    public virtual Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, method =>
             _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
-    public Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
+    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
             Accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
 

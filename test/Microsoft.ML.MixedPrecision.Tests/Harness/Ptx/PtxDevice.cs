@@ -1,0 +1,33 @@
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>
+/// A device with the simulator's memory, whose kernels are compiled for CUDA and run in <see cref="PtxMachine"/>: whatever binds to a
+/// GPU is checked as a GPU would see it.
+/// </summary>
+internal sealed class PtxDevice : IlgpuDevice
+{
+    private const int ThreadsPerGroup = 128; // of kernels that ILGPU groups
+
+    private PtxDevice() : base(Simulator.Accelerator, Simulator.Accelerator, "PTX interpreter")
+    {
+    }
+
+    public static PtxDevice Instance { get; } = new();
+
+    public override int MostThreads => 1024;
+
+    public override Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel)
+    {
+        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false));
+        return (_, extent, arguments) => PtxMachine.Run(ptx, null, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
+    }
+
+    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel)
+    {
+        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true));
+        return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
+    }
+}
