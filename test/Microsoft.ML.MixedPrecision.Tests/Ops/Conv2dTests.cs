@@ -67,7 +67,7 @@ public sealed class Conv2dTests
     private static Network Network(Conv2dGeometry g) => MixedPrecision.Network.Image(g.Height, g.Width, g.Channels, PixelOrder.Interleaved)
         .Conv2d(g.Filters, g.Window.Kernel, g.Window.Stride, g.Window.Padding, g.Window.Dilation, g.Groups);
 
-    private static double[] Reference(Conv2dGeometry g, double[] x, double[] w, double[] b)
+    internal static double[] Reference(Conv2dGeometry g, double[] x, double[] w, double[] b)
     {
         var y = new double[g.OutPixels * g.Filters];
         int channels = g.GroupChannels, filters = g.GroupFilters;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -29,6 +30,8 @@ internal static unsafe partial class CpuVector
         p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
         p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
         p = Vector512.FusedMultiplyAdd(p, r * r, r) + Vector512<float>.One;
+
+        if (Avx512F.IsSupported) return Avx512F.Scale(p, n); // one instruction for the nine below, and their bits
 
         // In two factors: 2^n itself is no float where e^x is subnormal or just below infinity.
         var power = shifted.AsInt32() - shift.AsInt32();

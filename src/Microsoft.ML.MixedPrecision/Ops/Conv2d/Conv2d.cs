@@ -61,11 +61,10 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     {
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, y, weight) = (pass.Input(0), pass.NewOutput(), pass.Weight(Weight));
-        for (int group = 0; group < groups; group++)
-        {
-            var b = bias ? pass.Weight(Bias).Slice($"{pass.Name}.Bias", group * g.GroupFilters, g.GroupFilters) : null;
-            pass.Run(new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, group, Transposed: false), Weights(weight, g, group), y, group * g.GroupFilters, g.Filters, b));
-        }
+        var products = OfGroups(group => new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, group, Transposed: false), Weights(weight, g, group),
+            y, group * g.GroupFilters, g.Filters, bias ? pass.Weight(Bias).Slice($"{pass.Name}.Bias", group * g.GroupFilters, g.GroupFilters) : null));
+        if (IsDepthwise(g)) pass.Run(new DepthwiseForward(x, weight, bias ? pass.Weight(Bias) : null, y, g, products));
+        else foreach (var product in products) pass.Run(product);
         return y;
     }
 
@@ -73,16 +72,17 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     {
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, dy, weight) = (pass.Input(0), pass.OutputGradient, pass.Weight(Weight));
-        for (int group = 0; group < groups; group++)
-        {
-            var gradient = new DenseOperand(dy, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false);
-            pass.Run(new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, group, Transposed: true), gradient, pass.WeightGradient(Weight), group * g.GroupWeights, g.GroupFilters));
-        }
+        var weightGradients = OfGroups(group => new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, group, Transposed: true),
+            new DenseOperand(dy, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false), pass.WeightGradient(Weight), group * g.GroupWeights, g.GroupFilters));
+        if (IsDepthwise(g)) pass.Run(new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), g, weightGradients));
+        else foreach (var product in weightGradients) pass.Run(product);
         if (bias) pass.Run(ColumnSum.Of(pass, dy, pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
         var dx = pass.NewInputGradient(0);
-        for (int group = 0; group < groups; group++)
-            pass.Run(new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, group), new ReversedTapsOperand(weight, g, group), dx, group * g.GroupChannels, g.Channels));
+        var inputGradients = OfGroups(group => new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, group), new ReversedTapsOperand(weight, g, group),
+            dx, group * g.GroupChannels, g.Channels));
+        if (IsDepthwise(g)) pass.Run(new DepthwiseInputGradient(dy, weight, dx, g, inputGradients));
+        else foreach (var product in inputGradients) pass.Run(product);
     }
 
     public override string Export(OnnxScope scope)
@@ -107,6 +107,11 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
                         turned[((group * g.GroupFilters + f) * g.GroupChannels + c) * taps + tap] = weights[((group * taps + tap) * g.GroupChannels + c) * g.GroupFilters + f];
         return turned;
     }
+
+    private MatrixProduct[] OfGroups(Func<int, MatrixProduct> product) => [.. Enumerable.Range(0, groups).Select(product)];
+
+    /// <summary>A filter for each channel and nothing else: no product, which would have one column.</summary>
+    private static bool IsDepthwise(Conv2dGeometry g) => g.Groups > 1 && g.GroupChannels == 1 && g.GroupFilters == 1;
 
     private static DenseOperand Weights(Tensor weight, Conv2dGeometry g, int group) =>
         new(weight, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false);

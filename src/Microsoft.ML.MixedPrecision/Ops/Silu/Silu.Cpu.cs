@@ -12,6 +12,6 @@ internal readonly partial struct SiluFunction
     public static Vector512<float> Backward(Vector512<float> x, Vector512<float> dy, float parameter)
     {
         var s = SigmoidFunction.Forward(x, parameter);
-        return dy * s * (Vector512<float>.One + x * (Vector512<float>.One - s));
+        return dy * s * Vector512.FusedMultiplyAdd(x, Vector512<float>.One - s, Vector512<float>.One);
     }
 }
