@@ -176,34 +176,43 @@ internal sealed unsafe partial class SoftmaxCrossEntropyGradient
             }
         }
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
         void Rows(long first, long end)
         {
-            float even = smoothing / classes, seed = scales[StepControl.LossSeed];
+            int atOnce = SoftmaxRows.AtOnce(classes), pitch = SoftmaxRows.Pitch(classes), whole = classes / CpuVector.Width * CpuVector.Width;
+            bool keeps = SoftmaxRows.Keeps(classes);
+            float seed = scales[StepControl.LossSeed];
+            Vector512<float> even = Vector512.Create(smoothing / classes), own = Vector512.Create(1f - smoothing);
             T* last = to + end * classes;
-            for (long n = first; n < end; n++)
+            float* kept = stackalloc float[SoftmaxRows.Capacity], maxima = stackalloc float[SoftmaxRows.Most], sums = stackalloc float[SoftmaxRows.Most];
+            for (long n = first; n < end; n += atOnce)
             {
-                T* row = scores + n * classes, gradient = to + n * classes;
-                float weight = weights[n], factor = weight * seed;
-                if (weight == 0f)
+                int count = (int)Math.Min(atOnce, end - n);
+                SoftmaxRows.Exponentials<T, TStorage>(scores + n * classes, count, classes, kept, maxima, sums);
+                for (int i = 0; i < count; i++)
                 {
-                    new Span<T>(gradient, classes).Clear(); // padding has no label, and what it scores may be anything
-                    continue;
+                    T* row = scores + (n + i) * classes, gradient = to + (n + i) * classes;
+                    float* keep = kept + i * pitch;
+                    if (weights[n + i] == 0f)
+                    {
+                        new Span<T>(gradient, classes).Clear(); // padding has no label, and what it scores may be anything
+                        continue;
+                    }
+                    int label = labels[n + i];
+                    // No such class: the step is skipped.
+                    var factor = Vector512.Create((uint)label < (uint)classes ? weights[n + i] * seed : float.NaN);
+                    var scale = Vector512.Create(1f / sums[i]);
+                    for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(Gradient(keep, row, c, label, maxima[i], scale, factor), gradient + c);
+                    if (whole < classes) CpuVector.StoreOver<T, TStorage>(Gradient(keep, row, whole, label, maxima[i], scale, factor), gradient + whole, classes - whole, last);
                 }
-                int label = labels[n];
-                if ((uint)label >= (uint)classes) factor = float.NaN; // no such class: the step is skipped
-                float max = SoftmaxCrossEntropyRows.Max<T, TStorage>(row, classes);
-                var exponentials = SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, 0, classes, max); // all there are, as a rule
-                var sums = exponentials;
-                for (int c = CpuVector.Width; c < classes; c += CpuVector.Width) sums += SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max);
-                var scale = Vector512.Create(1f / Vector512.Sum(sums));
-                for (int c = 0; c < classes; c += CpuVector.Width)
-                {
-                    var softmax = (c == 0 ? exponentials : SoftmaxCrossEntropyRows.Exponentials<T, TStorage>(row, c, classes, max)) * scale;
-                    var isLabel = Vector512.Equals(Vector512<int>.Indices, Vector512.Create(label - c)).AsSingle();
-                    var target = Vector512.Create(even) + (isLabel & Vector512.Create(1f - smoothing));
-                    CpuVector.StoreOver<T, TStorage>((softmax - target) * factor, gradient + c, Math.Min(CpuVector.Width, classes - c), last);
-                }
+            }
+
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            Vector512<float> Gradient(float* keep, T* row, int c, int label, float max, Vector512<float> scale, Vector512<float> factor)
+            {
+                var softmax = SoftmaxRows.At<T, TStorage>(keeps, keep, row, c, max) * scale;
+                var isLabel = Vector512.Equals(Vector512<int>.Indices, Vector512.Create(label - c)).AsSingle();
+                return (softmax - (even + (isLabel & own))) * factor;
             }
         }
     }

@@ -13,25 +13,27 @@ internal sealed unsafe partial class SoftmaxForward
         int width = x.Dimensions[^1];
         return cpu.For(x.Length / width, grain: Math.Max(1, 1024 / width), Rows);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
         void Rows(long first, long end)
         {
-            int whole = width / CpuVector.Width * CpuVector.Width, rest = width - whole;
-            var lanes = CpuVector.First(rest);
+            int atOnce = SoftmaxRows.AtOnce(width), pitch = SoftmaxRows.Pitch(width), whole = width / CpuVector.Width * CpuVector.Width;
+            bool keeps = SoftmaxRows.Keeps(width);
             T* last = to + end * width;
-            for (long r = first; r < end; r++)
+            float* kept = stackalloc float[SoftmaxRows.Capacity], maxima = stackalloc float[SoftmaxRows.Most], sums = stackalloc float[SoftmaxRows.Most];
+            for (long r = first; r < end; r += atOnce)
             {
-                T* row = from + r * width, target = to + r * width;
-                var tail = Vector512.ConditionalSelect(lanes, TStorage.Load16(row + whole), Vector512.Create(float.NegativeInfinity));
-                var max = tail;
-                for (int c = 0; c < whole; c += CpuVector.Width) max = Vector512.Max(max, TStorage.Load16(row + c));
-                var largest = Vector512.Create(CpuVector.Max(max));
-                tail = CpuVector.Exp(tail - largest) & lanes;
-                var sum = tail;
-                for (int c = 0; c < whole; c += CpuVector.Width) sum += CpuVector.Exp(TStorage.Load16(row + c) - largest);
-                var total = Vector512.Create(Vector512.Sum(sum));
-                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(CpuVector.Exp(TStorage.Load16(row + c) - largest) / total, target + c);
-                if (rest > 0) CpuVector.StoreOver<T, TStorage>(tail / total, target + whole, rest, last);
+                int count = (int)Math.Min(atOnce, end - r);
+                SoftmaxRows.Exponentials<T, TStorage>(from + r * width, count, width, kept, maxima, sums);
+                (Vector256<float>.One / Vector256.Load(sums)).Store(sums);
+                for (int i = 0; i < count; i++)
+                {
+                    T* row = from + (r + i) * width, target = to + (r + i) * width;
+                    float* keep = kept + i * pitch;
+                    var share = Vector512.Create(sums[i]);
+                    for (int c = 0; c < whole; c += CpuVector.Width)
+                        TStorage.Store16(SoftmaxRows.At<T, TStorage>(keeps, keep, row, c, maxima[i]) * share, target + c);
+                    if (whole < width) CpuVector.StoreOver<T, TStorage>(SoftmaxRows.At<T, TStorage>(keeps, keep, row, whole, maxima[i]) * share, target + whole, width - whole, last);
+                }
             }
         }
     }
@@ -45,21 +47,32 @@ internal sealed unsafe partial class SoftmaxBackward
         int width = y.Dimensions[^1];
         return cpu.For(y.Length / width, grain: Math.Max(1, 1024 / width), Rows);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
         void Rows(long first, long end)
         {
             int whole = width / CpuVector.Width * CpuVector.Width, rest = width - whole;
             var lanes = CpuVector.First(rest);
             T* last = to + end * width;
-            for (long r = first; r < end; r++)
+            float* folds = stackalloc float[SoftmaxRows.Most * CpuVector.FoldWidth], totals = stackalloc float[SoftmaxRows.Most];
+            for (long r = first; r < end; r += SoftmaxRows.Most)
             {
-                T* row = value + r * width, g = gradient + r * width, target = to + r * width;
-                Vector512<float> tail = TStorage.Load16(row + whole) & lanes, tailGradient = TStorage.Load16(g + whole) & lanes;
-                var sum = tail * tailGradient;
-                for (int c = 0; c < whole; c += CpuVector.Width) sum += TStorage.Load16(row + c) * TStorage.Load16(g + c);
-                var total = Vector512.Create(Vector512.Sum(sum));
-                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(TStorage.Load16(row + c) * (TStorage.Load16(g + c) - total), target + c);
-                if (rest > 0) CpuVector.StoreOver<T, TStorage>(tail * (tailGradient - total), target + whole, rest, last);
+                int count = (int)Math.Min(SoftmaxRows.Most, end - r);
+                for (int i = 0; i < count; i++)
+                {
+                    T* row = value + (r + i) * width, g = gradient + (r + i) * width;
+                    var sum = Vector512<float>.Zero;
+                    for (int c = 0; c < whole; c += CpuVector.Width) sum += TStorage.Load16(row + c) * TStorage.Load16(g + c);
+                    if (rest > 0) sum += (TStorage.Load16(row + whole) & lanes) * (TStorage.Load16(g + whole) & lanes);
+                    CpuVector.Halve<CpuVector.Total>(sum, folds + i * CpuVector.FoldWidth);
+                }
+                CpuVector.Fold<CpuVector.Total>(folds).Store(totals);
+                for (int i = 0; i < count; i++)
+                {
+                    T* row = value + (r + i) * width, g = gradient + (r + i) * width, target = to + (r + i) * width;
+                    var total = Vector512.Create(totals[i]);
+                    for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(TStorage.Load16(row + c) * (TStorage.Load16(g + c) - total), target + c);
+                    if (rest > 0) CpuVector.StoreOver<T, TStorage>(TStorage.Load16(row + whole) * (TStorage.Load16(g + whole) - total), target + whole, rest, last);
+                }
             }
         }
     }
