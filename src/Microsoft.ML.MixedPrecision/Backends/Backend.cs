@@ -66,5 +66,11 @@ internal abstract class Backend : IDisposable
     /// <summary>Waits until every step issued so far is done.</summary>
     public abstract void Synchronize();
 
+    /// <summary>Whether the device can go away in the middle of a training, as a GPU can and the CPU cannot.</summary>
+    public virtual bool CanBeLost => false;
+
+    /// <summary>The device was lost: from here on only <see cref="Dispose"/> is called, and what the driver says to that does not matter.</summary>
+    public virtual void Abandon() { }
+
     public abstract void Dispose();
 }

@@ -16,7 +16,13 @@ internal static class Preflight
     /// <summary>What a user reads, also where the device refused although the numbers said that it would fit.</summary>
     public static InvalidOperationException DoesNotFit(ExecutionPlan plan, string device, long free, Func<int, PlanOptions> optionsOf, Exception? cause)
     {
-        int batch = plan.Options.Batch, fits = LargestBatch(plan.Network, batch - 1, free, optionsOf);
+        int batch = plan.Options.Batch;
+        if (cause is not null && plan.TotalBytes <= free)
+        {
+            return new InvalidOperationException(
+                $"{device}: expected {Number(plan.TotalBytes)} bytes of memory for a batch of {Number(batch)}, but the driver did not give what was asked, although {Number(free)} are free ({cause.Message.TrimEnd('.')}); use a smaller BatchSize, or end what else uses the device.", cause);
+        }
+        int fits = LargestBatch(plan.Network, batch - 1, free, optionsOf);
         string remedy = fits > 0
             ? $"the largest batch that fits is {Number(fits)}: set BatchSize to that, and GradientAccumulationSteps to {(batch + fits - 1) / fits * plan.Options.AccumulationSteps} for an update of as many rows"
             : "not even a batch of 1 fits: use a smaller network, another device, or the CPU";

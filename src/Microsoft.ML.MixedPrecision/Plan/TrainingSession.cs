@@ -191,6 +191,11 @@ internal sealed class TrainingSession : IDisposable
 
     public void Synchronize() => _backend.Synchronize();
 
+    public bool CanBeLost => _backend.CanBeLost;
+
+    /// <inheritdoc cref="Backend.Abandon"/>
+    public void Abandon() => _backend.Abandon();
+
     public void Dispose() => _backend.Dispose();
 
     private IResidentRows Resident => _resident ?? throw new InvalidOperationException("No rows are on the device; keep some first.");

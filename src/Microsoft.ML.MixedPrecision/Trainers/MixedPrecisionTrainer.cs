@@ -51,6 +51,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
     /// <param name="input">Rows with the feature and label columns. They are read once to check and count them, and again in each epoch if they do not fit in memory.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column or the network's end does not fit; the message names it.</exception>
     /// <exception cref="InvalidOperationException">The data have no rows, one class only, or a row that cannot be trained on; or the training diverged.</exception>
+    /// <exception cref="DeviceLostException">The GPU was lost in the middle of the training; the exception has the model of an earlier epoch, if one was kept.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled before the first update.</exception>
     public MixedPrecisionTransformer Fit(IDataView input)
     {
@@ -70,16 +71,32 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
             .WaitAsync(_options.CancellationToken).GetAwaiter().GetResult();
         var sample = data.Training.Sample(ExportGate.SampleRows);
 
+        MixedPrecisionTransformer Model(TrainedNetwork trained, PlanOptions plan, DeviceChoice checks, TrainingReport report) =>
+            new(host, new ExportGate(trained, plan, checks, sample, LabelNames.Of(input.Schema[columns.Label])), report, input.Schema, columns);
+
         TrainedNetwork trained;
         TrainingReport report;
-        PlanOptions plan;
-        using (var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel)))
+        PlanOptions? plan = null;
+        try
         {
-            (trained, report) = run.Run();
+            using var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel));
             plan = run.Plan.Options;
+            (trained, report) = run.Run();
         } // frees the device before the export is checked there
-        var gate = new ExportGate(trained, plan, device, sample, LabelNames.Of(input.Schema[columns.Label]));
-        return new MixedPrecisionTransformer(host, gate, report, input.Schema, columns);
+        catch (TrainingLostException e)
+        {
+            // The export of what was kept is checked on the CPU: the device is gone.
+            var checks = DeviceSelector.Select("cpu", null, fallbackToCpu: false, line => channel.Warning(MessageSensitivity.None, line), _options.Threads);
+            try
+            {
+                throw new DeviceLostException(e.Message, e.Kept is null ? null : Model(e.Kept, plan!, checks, e.Report), e.InnerException!);
+            }
+            catch (InvalidOperationException bad) when (bad is not DeviceLostException)
+            {
+                throw new DeviceLostException($"{e.Message} That model cannot be used: {bad.Message}", null, e.InnerException!);
+            }
+        }
+        return Model(trained, plan, device, report);
     }
 
     internal static Optimizer DefaultOptimizer(float learningRate = 1e-3f) => new Adam(learningRate);

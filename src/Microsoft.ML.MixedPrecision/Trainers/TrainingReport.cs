@@ -11,6 +11,9 @@ public enum StopReason
 
     /// <summary>The token was cancelled; the model is the best until then.</summary>
     Cancelled,
+
+    /// <summary>The GPU was lost; the model is the one that had been kept. See <see cref="DeviceLostException"/>.</summary>
+    DeviceLost,
 }
 
 /// <summary>What happened in one epoch.</summary>
@@ -40,7 +43,7 @@ public sealed class TrainingReport
             : PlanBuilder.Build(plan.Network, plan.Options with { Precision = Precision.Single }).TotalBytes;
     }
 
-    /// <summary>The epochs, in order; after a cancellation without the one that was not finished.</summary>
+    /// <summary>The epochs, in order; after a cancellation or the loss of the device without the one that was not finished.</summary>
     public IReadOnlyList<EpochReport> Epochs { get; internal init; } = [];
 
     /// <summary>Why it ended.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using ILGPU.Runtime;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.MixedPrecision;
@@ -7,6 +8,9 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class TrainingRun : IDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Copies that only the loss of the device would need take at most a twentieth of the training's time.</summary>
+    private const int LeastTimePerCopy = 20;
 
     private readonly MixedPrecisionTrainer.Options _options;
     private readonly TrainingData _data;
@@ -27,7 +31,9 @@ internal sealed class TrainingRun : IDisposable
     private StepReport _last;
     private int _unread, _microSteps;
     private long _trainedRows;
-    private TrainedNetwork? _best;
+    private TrainedNetwork? _best, _spare;
+    private (TrainedNetwork Network, int Epoch)? _kept; // on a device that can be lost
+    private TimeSpan _keptFor; // the time that copies of the model took
     private readonly (int First, int Count) _profiled;
     private StepProfiler? _profiler;
     private TrainingProfile? _profile;
@@ -71,7 +77,20 @@ internal sealed class TrainingRun : IDisposable
 
     /// <exception cref="OperationCanceledException">Cancelled before the first update.</exception>
     /// <exception cref="InvalidOperationException">The training diverged; or a row cannot be trained on.</exception>
+    /// <exception cref="TrainingLostException">The device was lost.</exception>
     public (TrainedNetwork Network, TrainingReport Report) Run()
+    {
+        try
+        {
+            return RunAll();
+        }
+        catch (AcceleratorException e) when (_session.CanBeLost)
+        {
+            throw Lost(e);
+        }
+    }
+
+    private (TrainedNetwork Network, TrainingReport Report) RunAll()
     {
         var token = _options.CancellationToken;
         _log.Start(_session.Device, _device.Explanation, _plan, _data, _options);
@@ -93,6 +112,19 @@ internal sealed class TrainingRun : IDisposable
         return Result(reason);
     }
 
+    /// <summary>What is left when the driver no longer answers: a model on the host, if one was copied in time.</summary>
+    private TrainingLostException Lost(AcceleratorException cause)
+    {
+        _session.Abandon();
+        _profiler = null;
+        string kept = _kept is { } model
+            ? FormattableString.Invariant($"The model of epoch {model.Epoch}{(_data.Validation is null ? "" : ", the best of the validation,")} is kept: {nameof(DeviceLostException)}.{nameof(DeviceLostException.Model)}")
+            : "No model of an earlier epoch is kept";
+        return new TrainingLostException(FormattableString.Invariant(
+            $"{_session.Device}: lost in epoch {_epochs.Count + 1} of {_options.Epochs}, after {_last.Applied} updates ({cause.Message.TrimEnd('.')}). {kept}. See what the system's log says of the device, and train again, there or on the CPU (Device = \"cpu\")."),
+            _kept?.Network, Report(StopReason.DeviceLost, _kept?.Epoch ?? 0), cause);
+    }
+
     public void Dispose() => _session.Dispose();
 
     private bool Restores(StopReason reason) =>
@@ -102,25 +134,49 @@ internal sealed class TrainingRun : IDisposable
     {
         bool restores = Restores(reason);
         EndProfile();
-        var report = new TrainingReport(_plan)
-        {
-            Epochs = _epochs,
-            StopReason = reason,
-            ModelEpoch = restores ? _rule.BestEpoch : _epochs.Count,
-            AppliedUpdates = _last.Applied,
-            SkippedUpdates = _last.Skipped,
-            Rows = _data.Training.Rows,
-            ValidationRows = _data.Validation?.Rows ?? 0,
-            Device = _session.Device,
-            DeviceReason = _device.Explanation,
-            Seed = unchecked((int)_seed),
-            Duration = _clock.Elapsed,
-            Profile = _profile,
-        };
+        var report = Report(reason, restores ? _rule.BestEpoch : _epochs.Count);
         _log.End(report, restores, _options.Epochs);
         if (restores) return (_best!, report);
         _session.EndTraining(); // the copy of the weights then needs no memory that the training did not
-        return (TrainedNetwork.From(_session, _best), report);
+        return (TrainedNetwork.From(_session, _session.CanBeLost ? _spare : _best), report);
+    }
+
+    private TrainingReport Report(StopReason reason, int modelEpoch) => new(_plan)
+    {
+        Epochs = _epochs,
+        StopReason = reason,
+        ModelEpoch = modelEpoch,
+        AppliedUpdates = _last.Applied,
+        SkippedUpdates = _last.Skipped,
+        Rows = _data.Training.Rows,
+        ValidationRows = _data.Validation?.Rows ?? 0,
+        Device = _session.Device,
+        DeviceReason = _device.Explanation,
+        Seed = unchecked((int)_seed),
+        Duration = _clock.Elapsed,
+        Profile = _profile,
+    };
+
+    /// <summary>
+    /// Copies the model to the host where the training may need it again. A device that can be lost is copied into other arrays than those
+    /// of the copy before, which would be lost with it if the device went in the middle.
+    /// </summary>
+    private void Keep(int epoch, bool isBest)
+    {
+        bool wanted = isBest && (_options.EarlyStopping is { RestoreBest: true } || _options.CancellationToken.CanBeCanceled);
+        if (!_session.CanBeLost)
+        {
+            if (wanted) _best = TrainedNetwork.From(_session, _best);
+            return;
+        }
+        bool worthIt = (isBest || _data.Validation is null) && epoch < _options.Epochs && _clock.Elapsed >= _keptFor * LeastTimePerCopy;
+        if (!wanted && !worthIt) return;
+        var start = _clock.Elapsed;
+        var copy = TrainedNetwork.From(_session, _spare);
+        _spare = _kept?.Network;
+        _kept = (copy, epoch);
+        if (wanted) _best = copy;
+        _keptFor += _clock.Elapsed - start;
     }
 
     /// <returns>Whether the training should stop.</returns>
@@ -154,7 +210,7 @@ internal sealed class TrainingRun : IDisposable
 
         EpochTotals? validation = _data.Validation is null ? null : Validate(token);
         bool isBest = validation is { } v && _rule.Add(epoch, v.Loss, v.Metric);
-        if (isBest && (_options.EarlyStopping is { RestoreBest: true } || token.CanBeCanceled)) _best = TrainedNetwork.From(_session, _best);
+        Keep(epoch, isBest);
         var report = new EpochReport(epoch, _totals.Loss, _totals.Metric, validation?.Loss, validation?.Metric, LearningRate, _last.Scale,
             _last.Applied - applied, _last.Skipped - skipped, _clock.Elapsed - _epochStart);
         _epochs.Add(report);

@@ -7,6 +7,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class IlgpuBackend
 {
+    private bool _lost;
     private long _streamWaits; // a buffer filled before the last time that the host waited for the stream is free again
 
     /// <summary>
@@ -138,29 +139,53 @@ internal sealed unsafe partial class IlgpuBackend
         CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeEvent(copyDone));
     }
 
+    public override bool CanBeLost => true;
+
+    public override void Abandon()
+    {
+        _lost = true;
+        _device.Forget();
+    }
+
     public override void Dispose()
     {
-        _device.Accelerator.Bind();
-        _stream.Synchronize();
-        foreach (var step in _captured) step.Dispose();
-        foreach (var staging in _staging.Values) staging.Dispose();
+        GiveBack(() =>
+        {
+            _device.Accelerator.Bind();
+            _stream.Synchronize();
+        });
+        foreach (var step in _captured) GiveBack(step.Dispose);
+        foreach (var staging in _staging.Values) GiveBack(staging.Dispose);
         foreach (var memory in _memory)
         {
             _device.Taken(-memory.LengthInBytes);
-            memory.Dispose();
+            GiveBack(memory.Dispose);
         }
         _captured.Clear();
         _memory.Clear();
         _partialSums = null;
         _staging.Clear();
         _arenas.Clear();
-        _stream.Dispose();
+        GiveBack(_stream.Dispose);
     }
+
+    /// <summary>A lost device answers every call with its loss, which has been reported: it is asked all the same, so that the host's part is freed.</summary>
+    private void GiveBack(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (AcceleratorException) when (_lost) { }
+    }
+
+    /// <summary>A batch, and the number of its rows, which is an integer among the counters.</summary>
+    private static bool IsWrittenByStep(Tensor tensor) => tensor.Region == Region.Staging || tensor.Element == ElementType.Int32;
 
     private HostStaging Staging(Tensor tensor)
     {
         _device.Accelerator.Bind(); // events belong to the current context, and any thread may call
-        if (tensor.Region != Region.Staging) return new HostStaging(this, tensor.Length * SizeOf(tensor.Element), slots: 1);
+        if (!IsWrittenByStep(tensor)) return new HostStaging(this, tensor.Length * SizeOf(tensor.Element), slots: 1);
         ref var staging = ref CollectionsMarshal.GetValueRefOrAddDefault(_staging, tensor, out _);
         return staging ??= new HostStaging(this, tensor.Length * SizeOf(tensor.Element), StagingSlots);
     }
@@ -168,7 +193,7 @@ internal sealed unsafe partial class IlgpuBackend
     /// <summary>Gives back the buffer of a tensor that is not copied at each step: a checkpoint must not pin a second copy of all weights.</summary>
     private void Release(Tensor tensor, HostStaging staging)
     {
-        if (tensor.Region == Region.Staging) return;
+        if (IsWrittenByStep(tensor)) return;
         Synchronize();
         staging.Dispose();
     }

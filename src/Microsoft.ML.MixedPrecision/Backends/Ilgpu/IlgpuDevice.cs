@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Reflection;
 using ILGPU;
 using ILGPU.Algorithms;
+using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
@@ -21,6 +22,9 @@ internal class IlgpuDevice
     /// for 64 of them. So kernels that group themselves have a simulator of 2 warps of 32, and all others one of 2 threads.
     /// </summary>
     private static readonly CPUDevice GroupSimulator = new(32, 2, numMultiprocessors: 1), ItemSimulator = new(2, 1, numMultiprocessors: 1);
+
+    /// <summary>PTX 6.3 is the first that knows sm_75, the oldest GPU with tensor cores that this library counts on.</summary>
+    private static readonly CudaInstructionSet OldestInstructions = CudaInstructionSet.ISA_63;
 
     private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
 
@@ -54,6 +58,13 @@ internal class IlgpuDevice
     /// <summary>Counts what is allocated, and, negative, what is given back.</summary>
     public void Taken(long bytes) => Interlocked.Add(ref _taken, bytes);
 
+    /// <summary>Forgets the device, because it was lost: the next opening makes a context of its own.</summary>
+    public void Forget()
+    {
+        foreach (var (key, opened) in Opened)
+            if (opened.IsValueCreated && opened.Value == this) Opened.TryRemove(new(key, opened));
+    }
+
     /// <summary>The same device with less memory: for tests of what does not fit.</summary>
     public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, Name, bytes);
 
@@ -79,7 +90,7 @@ internal class IlgpuDevice
     /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
     public static IlgpuDevice Open(AcceleratorType type, int ordinal)
     {
-        var lazy = Opened.GetOrAdd((type, ordinal), static key => new(() => Create(key.Type, key.Ordinal)));
+        var lazy = Opened.GetOrAdd((type, ordinal), static key => new(() => key.Type == AcceleratorType.Cuda ? CreateCuda(key.Ordinal) : Create(key.Type, key.Ordinal)));
         try
         {
             return lazy.Value;
@@ -117,9 +128,44 @@ internal class IlgpuDevice
         return _launchers.GetOrAdd(method, m => new(() => load(m))).Value;
     }
 
-    private static IlgpuDevice Create(AcceleratorType type, int ordinal)
+    /// <summary>
+    /// A device that loads kernels. ILGPU writes PTX of the newest version that it takes a driver for; a driver that cannot load that one
+    /// (an older one behind a newer library, as containers have it) is given older ones, down to what the driver loads.
+    /// </summary>
+    private static IlgpuDevice CreateCuda(int ordinal)
     {
-        var context = CreateContext(type);
+        CudaInstructionSet? instructions = null;
+        AcceleratorException? newestRefused = null;
+        while (true)
+        {
+            var device = Create(AcceleratorType.Cuda, ordinal, instructions);
+            var cuda = (CudaAccelerator)device.Accelerator;
+            try
+            {
+                IlgpuBackend.LoadProbe(device);
+                return device;
+            }
+            catch (AcceleratorException e)
+            {
+                newestRefused ??= e;
+                var tried = cuda.InstructionSet;
+                var driver = cuda.DriverVersion;
+                string name = device.Name;
+                device.Accelerator.Context.Dispose();
+                var older = PTXCodeGenerator.SupportedInstructionSets.Where(set => set < tried && set >= OldestInstructions).OrderDescending().ToArray();
+                if (older.Length == 0)
+                {
+                    throw new NotSupportedException(
+                        $"{name}: its driver (CUDA {driver}) loads no kernel, neither of the PTX version that it should nor of older ones down to {OldestInstructions} ({newestRefused.Message.TrimEnd('.')}); install a newer NVIDIA driver", newestRefused);
+                }
+                instructions = older[0];
+            }
+        }
+    }
+
+    private static IlgpuDevice Create(AcceleratorType type, int ordinal, CudaInstructionSet? instructions = null)
+    {
+        var context = CreateContext(type, instructions: instructions);
         try
         {
             var devices = Devices(context, type);
@@ -145,7 +191,7 @@ internal class IlgpuDevice
     private static Device[] Devices(Context context, AcceleratorType type) => [.. context.Devices.Where(d => d.AcceleratorType == type)];
 
     // O1, never O2: that moves loads of shared memory across barriers and branches uniformly where threads diverge.
-    private static Context CreateContext(AcceleratorType type, bool evenUnusable = false)
+    private static Context CreateContext(AcceleratorType type, bool evenUnusable = false, CudaInstructionSet? instructions = null)
     {
         DriverLibrary.Register();
         return Context.Create(builder =>
@@ -154,6 +200,7 @@ internal class IlgpuDevice
             switch (type)
             {
                 case AcceleratorType.Cuda when evenUnusable: builder.Cuda(_ => true); break;
+                case AcceleratorType.Cuda when instructions is not null: builder.Cuda(device => device.InstructionSet = instructions); break;
                 case AcceleratorType.Cuda: builder.Cuda(); break;
                 case AcceleratorType.OpenCL when evenUnusable: builder.OpenCL(_ => true); break;
                 case AcceleratorType.OpenCL: builder.OpenCL(); break;
