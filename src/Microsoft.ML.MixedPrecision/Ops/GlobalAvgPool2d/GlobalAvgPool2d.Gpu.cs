@@ -12,7 +12,7 @@ internal sealed partial class GlobalAvgPool2dForward
 
     private static void Run<T, TStorage, TVector>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        int across = a.Channels / TVector.Width, n = i / across, c = (i - n * across) * TVector.Width;
+        int across = a.Channels >> TVector.Shift, n = i / across, c = (i - n * across) * TVector.Width;
         var sum = TVector.All(0f);
         for (int p = 0; p < a.Pixels; p++) sum += TVector.Load<T, TStorage>(a.X, (n * a.Pixels + p) * a.Channels + c);
         TVector.Store<T, TStorage>(a.Y, n * a.Channels + c, sum * (1f / a.Pixels));
@@ -28,7 +28,7 @@ internal sealed partial class GlobalAvgPool2dBackward
 
     private static void Run<T, TStorage, TVector>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        int across = a.Channels / TVector.Width, pixel = i / across, c = (i - pixel * across) * TVector.Width, n = pixel / a.Pixels;
+        int across = a.Channels >> TVector.Shift, pixel = i / across, c = (i - pixel * across) * TVector.Width, n = pixel / a.Pixels;
         TVector.Store<T, TStorage>(a.InputGradient, pixel * a.Channels + c, TVector.Load<T, TStorage>(a.OutputGradient, n * a.Channels + c) * (1f / a.Pixels));
     }
 }

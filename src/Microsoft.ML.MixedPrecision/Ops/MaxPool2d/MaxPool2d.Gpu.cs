@@ -14,7 +14,7 @@ internal sealed partial class MaxPool2dForward
     private static void Run<T, TStorage, TVector>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
         var g = a.Geometry;
-        int across = g.Channels / TVector.Width, pixel = i / across, c = (i - pixel * across) * TVector.Width;
+        int across = g.Channels >> TVector.Shift, pixel = i / across, c = (i - pixel * across) * TVector.Width;
         int line = pixel / g.OutWidth, ox = pixel - line * g.OutWidth;
         int n = line / g.OutHeight, oy = line - n * g.OutHeight;
         int top = oy * g.StrideY - g.PaddingY, left = ox * g.StrideX - g.PaddingX;
@@ -56,7 +56,7 @@ internal sealed partial class MaxPool2dBackward
         where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> where TElement : struct, IGpuElement
     {
         var g = a.Geometry;
-        int across = g.Channels / TVector.Width, pixel = i / across, c = (i - pixel * across) * TVector.Width;
+        int across = g.Channels >> TVector.Shift, pixel = i / across, c = (i - pixel * across) * TVector.Width;
         int line = pixel / g.Width, column = pixel - line * g.Width;
         int n = line / g.Height, row = line - n * g.Height, place = pixel * g.Channels + c;
         TVector value = TVector.Load<T, TStorage>(a.X, place), sum = TVector.All(0f);

@@ -11,6 +11,9 @@ internal interface IGpuVector<TSelf> where TSelf : unmanaged, IGpuVector<TSelf>
     /// <summary>Elements.</summary>
     static abstract int Width { get; }
 
+    /// <summary>n &gt;&gt; Shift is n / Width: ILGPU 1.5.3 translates a division by a constant as if no number were negative.</summary>
+    static abstract int Shift { get; }
+
     /// <summary>One value in every place.</summary>
     static abstract TSelf All(float value);
 

@@ -7,6 +7,7 @@ namespace Microsoft.ML.MixedPrecision;
 internal readonly record struct Vector1(float Value) : IGpuVector<Vector1>
 {
     public static int Width => 1;
+    public static int Shift => 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector1 All(float value) => new(value);

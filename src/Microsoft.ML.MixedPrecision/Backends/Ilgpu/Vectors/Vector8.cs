@@ -8,6 +8,7 @@ namespace Microsoft.ML.MixedPrecision;
 internal readonly record struct Vector8(float E0, float E1, float E2, float E3, float E4, float E5, float E6, float E7) : IGpuVector<Vector8>
 {
     public static int Width => 8;
+    public static int Shift => 3;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector8 All(float value) => new(value, value, value, value, value, value, value, value);

@@ -1,0 +1,61 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>Every GPU kernel that training binds, from networks that hold every op, loss and optimizer.</summary>
+internal static class KernelCatalog
+{
+    private static readonly Lazy<(BoundKernel[] Kernels, Type[] Bound)> Everything = new(Bind);
+
+    private static readonly Func<Network, Network>[] Layers =
+    [
+        x => x.Relu(), x => x.Gelu(), x => x.Silu().Multiply(x.LeakyRelu()), x => (x.Sigmoid() + x).Tanh(), x => x.Dropout(), x => x.BatchNorm().Relu(), x => x.BatchNorm(),
+        x => x.LayerNorm(), x => x.Softmax(), x => x.MaxPool2d(2), x => x.AvgPool2d(3, 2, 1), x => x.GlobalAvgPool2d(), x => Network.Concat(x, x.Relu()), x => x.Conv2d(8, 3), x => x.Conv2d(x.Shape.Channels, 3, groups: x.Shape.Channels), x => x.Flatten().Linear(300),
+    ];
+
+    private static readonly Loss[] Losses = [new SoftmaxCrossEntropy(), new SigmoidCrossEntropy(), new MeanSquaredError(), new Huber()];
+
+    /// <summary>As the simulator binds them, in both precisions; each once.</summary>
+    public static IReadOnlyList<BoundKernel> Kernels => Everything.Value.Kernels;
+
+    /// <summary>The kernels of plans that they came from, open where generic.</summary>
+    public static IReadOnlyCollection<Type> Bound => Everything.Value.Bound;
+
+    /// <summary>A kernel in words: "Softmax: SoftmaxForward.Run&lt;Half, Vector8&gt;".</summary>
+    public static string NameOf(BoundKernel kernel)
+    {
+        string type = Plain(kernel.Method.DeclaringType!);
+        string[] arguments = [.. kernel.Method.GetGenericArguments().Where(a => !a.Name.Contains("Storage", StringComparison.Ordinal) && !a.Name.StartsWith("Arguments", StringComparison.Ordinal)).Select(Plain)];
+        return $"{type}.{kernel.Method.Name}{(arguments.Length == 0 ? "" : $"<{string.Join(", ", arguments)}>")}";
+    }
+
+    private static string Plain(Type type)
+    {
+        string name = type.Name.Split('`')[0];
+        if (type.DeclaringType is { } outer && !type.IsGenericParameter) name = $"{outer.Name.Split('`')[0]}.{name}";
+        Type[] arguments = [.. type.GetGenericArguments().Where(a => !a.Name.Contains("Storage", StringComparison.Ordinal))];
+        return arguments.Length == 0 ? name : $"{name}<{string.Join(", ", arguments.Select(Plain))}>";
+    }
+
+    private static (BoundKernel[] Kernels, Type[] Bound) Bind()
+    {
+        var kernels = new HashSet<BoundKernel>();
+        var bound = new HashSet<Type>();
+        foreach (var precision in (Precision[])[Precision.Mixed, Precision.Single])
+        {
+            foreach (int channels in (int[])[8, 3])
+            {
+                foreach (var (i, layer) in Layers.Index())
+                {
+                    Optimizer optimizer = ((Optimizer[])[new Adam(), new Sgd(), new AdamW()])[i % 3];
+                    var options = new PlanOptions(2, precision, Losses[i % Losses.Length], optimizer) { AccumulationSteps = 2, ClipNorm = 1f, InputGradient = true };
+                    using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
+                    using var session = new TrainingSession(PlanBuilder.Build(layer(Network.Image(4, 4, channels)).Flatten(), options), backend, poison: true);
+                    kernels.UnionWith(backend.Kernels);
+                    foreach (var step in (IEnumerable<PlanStep>)[.. session.Plan.Train, .. session.Plan.Update, .. session.Plan.Evaluate]) bound.Add(Open(step.Kernel.GetType()));
+                }
+            }
+        }
+        return ([.. kernels.OrderBy(NameOf, StringComparer.Ordinal)], [.. bound]);
+    }
+
+    private static Type Open(Type type) => type.IsGenericType ? type.GetGenericTypeDefinition() : type;
+}
