@@ -8,8 +8,8 @@ namespace Microsoft.ML.MixedPrecision.Benchmarks;
 /// </summary>
 internal static class Timing
 {
-    private const int MostBursts = 9, FewestBursts = 3;
-    private const double BurstSeconds = 0.05, MostSeconds = 1;
+    private const int MostBursts = 7, FewestBursts = 3;
+    private const double BurstSeconds = 0.02, MostSeconds = 1;
 
     /// <summary>Seconds of one call. The first calls warm up: they compile, and grow the bursts.</summary>
     public static double Seconds(Backend backend, Action run)
