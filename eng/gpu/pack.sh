@@ -41,6 +41,10 @@ for folder in benchmarks stock-reload; do
     done < <(cd "$programs/$folder" && find . -type f -print0)
 done
 
+version=$(cd "$root" && git rev-parse --short=12 HEAD 2>/dev/null || echo "no commit")
+if [ -n "$(cd "$root" && git status --porcelain 2>/dev/null)" ]; then version="$version with changes"; fi
+echo "$version" >"$programs/version"
+
 echo "--- pack"
 tar --create --sort=name --owner=0 --group=0 --numeric-owner --directory="$scratch" --file=- "$name" | xz --threads=0 -6 >"$archive.part"
 mv "$archive.part" "$archive"
