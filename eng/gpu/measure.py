@@ -118,7 +118,7 @@ class Run:
                 wrong = "cut off by the stage's time"
         text = open(path, encoding="utf-8", errors="replace").read()
         if wrong:
-            last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+            last = next((line.strip() for line in reversed(text.splitlines()) if line.strip() and not line.startswith("   at ")), "")
             print(f"{name}: {wrong}: {last[:200]}", flush=True)
             if not wrong.startswith("cut off"):
                 self.result["peer_errors" if command[0] == sys.executable else "errors"].append(f"{name}: {wrong}: {last[:500]}")
