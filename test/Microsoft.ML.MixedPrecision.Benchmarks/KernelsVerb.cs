@@ -123,17 +123,17 @@ public class KernelBenchmarks
     private static Dictionary<string, (ExecutionPlan, Kernel)> Find()
     {
         var found = new Dictionary<string, (ExecutionPlan, Kernel)>();
-        foreach (var layer in (Func<Network, Network>[])
+        foreach (var (layer, what) in ((Func<Network, Network>, string)[])
             [
-                x => x.Relu(), x => x.LeakyRelu(), x => x.Gelu(), x => x.Silu(), x => x.Sigmoid(), x => x.Tanh(),
-                x => x.Add(x.Relu()), x => x.Multiply(x.Relu()), x => Network.Concat(x, x.Relu()),
-                x => x.BatchNorm(), x => x.LayerNorm(), x => x.Softmax(), x => x.Dropout(),
-                x => x.MaxPool2d(2), x => x.MaxPool2d(3, 2, 1), x => x.AvgPool2d(2), x => x.AvgPool2d(3, 2, 1), x => x.GlobalAvgPool2d(),
-                x => x.Conv2d(Channels, 3, padding: 1, groups: Channels),
+                (x => x.Relu(), ""), (x => x.LeakyRelu(), ""), (x => x.Gelu(), ""), (x => x.Silu(), ""), (x => x.Sigmoid(), ""), (x => x.Tanh(), ""),
+                (x => x.Add(x.Relu()), ""), (x => x.Multiply(x.Relu()), ""), (x => Network.Concat(x, x.Relu()), ""),
+                (x => x.BatchNorm(), ""), (x => x.LayerNorm(), ""), (x => x.Softmax(), ""), (x => x.Dropout(), ""),
+                (x => x.MaxPool2d(2), ""), (x => x.MaxPool2d(3, 2, 1), "3 by 2"), (x => x.AvgPool2d(2), ""), (x => x.AvgPool2d(3, 2, 1), "3 by 2"), (x => x.GlobalAvgPool2d(), ""),
+                (x => x.Conv2d(Channels, 3, padding: 1, groups: Channels), ""),
             ])
         {
             var image = Network.Image(Pixels, Pixels, Channels);
-            Collect(layer(image).Flatten(), Batch, new Sgd(), phase => phase is Phase.Forward or Phase.Backward);
+            Collect(layer(image).Flatten(), Batch, new Sgd(), phase => phase is Phase.Forward or Phase.Backward, what);
         }
         foreach (int classes in (int[])[2, 10, 1000])
             Collect(Network.Vector(classes), Rows, new Sgd(), phase => phase is Phase.Loss);
@@ -141,14 +141,15 @@ public class KernelBenchmarks
             Collect(Network.Vector(Width).Linear(Width), 16, optimizer, phase => phase is Phase.Update or Phase.Check);
         return found;
 
-        void Collect(Network network, int batch, Optimizer optimizer, Func<Phase, bool> wanted)
+        void Collect(Network network, int batch, Optimizer optimizer, Func<Phase, bool> wanted, string what = "")
         {
             var options = new PlanOptions(batch, Precision, new SoftmaxCrossEntropy(), optimizer) { KeepAll = true, InputGradient = true };
             var plan = PlanBuilder.Build(network, options);
             foreach (var step in plan.Train.Concat(plan.Update).Where(step => wanted(step.Phase) && step.Kernel is not MatrixProduct))
             {
                 string sizes = string.Join(", ", step.Kernel.Writes.Concat(step.Kernel.Reads).Take(1).Select(t => string.Join('x', t.Dimensions)));
-                found.TryAdd($"{step.Kernel.Name} [{sizes}]", (plan, step.Kernel));
+                string windows = what.Length > 0 && step.Kernel.Name.Contains("Pool", StringComparison.Ordinal) ? ", " + what : ""; // of the same sizes
+                found.TryAdd($"{step.Kernel.Name} [{sizes}{windows}]", (plan, step.Kernel));
             }
         }
     }

@@ -6,6 +6,7 @@ public sealed class AvgPool2dTests
     private static readonly (int H, int W, int C, Size2d Kernel, Size2d Stride, Size2d Padding, bool CountPadding)[] s_cases =
     [
         (1, 1, 1, 1, 1, 0, true), (4, 6, 3, 2, 2, 0, true), (5, 7, 17, 2, 2, 0, true), (5, 5, 2, 3, 2, 1, true), (5, 5, 2, 3, 2, 1, false), (6, 5, 1, new(3, 2), new(2, 3), new(1, 0), false),
+        (7, 8, 3, 2, 3, 0, true), (6, 5, 17, new(1, 2), new(2, 3), 0, false),
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

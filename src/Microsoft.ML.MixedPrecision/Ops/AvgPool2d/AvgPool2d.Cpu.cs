@@ -48,7 +48,49 @@ internal sealed unsafe partial class AvgPool2dForward
 
 internal sealed unsafe partial class AvgPool2dBackward
 {
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu) =>
+        window.Stride.Height >= window.Kernel.Height && window.Stride.Width >= window.Kernel.Width && window.Padding == 0
+            ? BindApart<T, TStorage>(cpu)
+            : BindOverlapping<T, TStorage>(cpu);
+
+    /// <summary>Windows that share no pixel and see no padding: a row of windows is one row of pixels, then copies of it.</summary>
+    private Action BindApart<T, TStorage>(CpuBackend cpu)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        T* from = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
+        var g = PoolGeometry.Of(dx, dy, window);
+        return cpu.For((long)dx.Dimensions[0] * g.OutHeight, grain: 1, Rows);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end)
+        {
+            int channels = g.Channels, rowElements = g.Width * channels, kernelWidth = g.KernelX;
+            var taps = Vector512.Create((float)(g.KernelY * kernelWidth));
+            for (long line = first; line < end; line++)
+            {
+                long oy = line % g.OutHeight, top = oy * g.StrideY;
+                T* pixel = from + line * g.OutWidth * channels, row = to + (line / g.OutHeight * g.Height + top) * rowElements, target = row;
+                int rows = (int)((oy == g.OutHeight - 1 ? g.Height : top + g.StrideY) - top);
+                // Pixels between windows, and behind the last one.
+                if (g.StrideX > kernelWidth || g.OutWidth * g.StrideX < g.Width) new Span<T>(row, rowElements).Clear();
+                if (rows > g.KernelY) new Span<T>(row + g.KernelY * rowElements, (rows - g.KernelY) * rowElements).Clear();
+                for (int ox = 0; ox < g.OutWidth; ox++, pixel += channels, target += g.StrideX * channels)
+                {
+                    for (int c = 0; c < channels; c += CpuVector.Width)
+                    {
+                        var share = TStorage.Load16(pixel + c) / taps;
+                        for (int column = 0; column < kernelWidth; column++) AvgPool2dForward.Store<T, TStorage>(share, target + column * channels + c, channels - c);
+                    }
+                }
+                for (int copy = 1; copy < g.KernelY; copy++) new Span<T>(row, rowElements).CopyTo(new Span<T>(row + copy * rowElements, rowElements));
+            }
+        }
+    }
+
+    private Action BindOverlapping<T, TStorage>(CpuBackend cpu)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
     {
         T* from = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
         var g = PoolGeometry.Of(dx, dy, window);

@@ -16,10 +16,12 @@ internal sealed unsafe partial class DropoutMask
         void Run(long start, long end)
         {
             uint pass = (uint)count[StepControl.MicroSteps];
+            ulong* keys = stackalloc ulong[CpuRandom.KeyCount];
+            CpuRandom.Keys(seed, (uint)layer, keys);
             var limit = Vector512.Create(threshold);
             for (long i = start; i < end; i += 2 * CpuVector.Width) // from a multiple of 4096, so that counters never straddle two parts
             {
-                CpuRandom.Words((uint)(i >> 2), pass, seed, (uint)layer, out var low, out var high);
+                CpuRandom.Words((uint)(i >> 2), pass, keys, out var low, out var high);
                 Mask(low, i);
                 if (i + CpuVector.Width < end) Mask(high, i + CpuVector.Width);
             }
