@@ -121,7 +121,7 @@ internal sealed class TrainingRun : IDisposable
             ? FormattableString.Invariant($"The model of epoch {model.Epoch}{(_data.Validation is null ? "" : ", the best of the validation,")} is kept: {nameof(DeviceLostException)}.{nameof(DeviceLostException.Model)}")
             : "No model of an earlier epoch is kept";
         return new TrainingLostException(FormattableString.Invariant(
-            $"{_session.Device}: lost in epoch {_epochs.Count + 1} of {_options.Epochs}, after {_last.Applied} updates ({cause.Message.TrimEnd('.')}). {kept}. See what the system's log says of the device, and train again, there or on the CPU (Device = \"cpu\")."),
+            $"{_session.Device}: lost in epoch {Math.Min(_epochs.Count + 1, _options.Epochs)} of {_options.Epochs}, after {_last.Applied} updates ({cause.Message.TrimEnd('.')}). {kept}. See what the system's log says of the device, and train again, there or on the CPU (Device = \"cpu\")."),
             _kept?.Network, Report(StopReason.DeviceLost, _kept?.Epoch ?? 0), cause);
     }
 

@@ -80,6 +80,7 @@ public sealed class IlgpuBackendTests
         var sum = new Tensor("sum", ElementType.Single, Region.Parameters, Length) { ArenaOffset = 0 };
         var values = new float[Length];
         Assert.AreEqual(0L, AllocatedByEach(() => backend.Upload(from, values)), "upload");
+        if (row.Device == "ptx") return; // launches there are an interpreter's, which is no part of the library
         // ILGPU's simulator makes an object of its own for each launch: the arguments and a few words.
         long objects = row.Device.StartsWith("simulator", StringComparison.Ordinal) ? 160 : 0;
         long launch = AllocatedByEach(backend.For(Length, AddTo, new AddArguments(backend.View<float>(from), backend.View<float>(sum))));
