@@ -4,7 +4,7 @@ using System.Globalization;
 namespace Microsoft.ML.MixedPrecision.Benchmarks;
 
 /// <summary>
-/// Whole training steps for some seconds. A device that works on its own is waited for a few times a second, not after each step,
+/// Whole training steps for some seconds; on a GPU the data are there. A device that works on its own is waited for a few times a second, not after each step,
 /// and never runs further behind.
 /// </summary>
 internal static class TrainVerb
@@ -21,7 +21,7 @@ internal static class TrainVerb
 
         var plan = workload.Plan(precision);
         using var session = new TrainingSession(plan, Target.Open(precision, threads));
-        var batch = workload.RandomBatch(plan.Network.InputShape.Size);
+        var data = new ResidentBatches(workload, session);
         StepReport report = default;
         int burst = 1;
         for (int i = 0; i < WarmUp; i++) Burst(); // the first compiles, on a CPU others again
@@ -42,11 +42,7 @@ internal static class TrainVerb
         double Burst()
         {
             long start = Stopwatch.GetTimestamp();
-            for (int i = 0; i < burst; i++)
-            {
-                session.TrainPass(batch);
-                session.Update();
-            }
+            for (int i = 0; i < burst; i++) data.Step();
             report = session.ReadReport();
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
