@@ -107,64 +107,98 @@ internal sealed unsafe partial class MaxPool2dBackward
         }
     }
 
+    /// <summary>
+    /// Each input pixel gathers from the windows that see it, so that no two threads write the same one. Where a window's first maximum
+    /// lies is found once, and kept with its gradient for as many rows of windows as see one row of pixels.
+    /// </summary>
     private Action Bind<T, TStorage, TElement>(CpuBackend cpu, TElement element)
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
         where TElement : unmanaged, ICpuElement
     {
+        const int vector = CpuVector.Width;
         T* xs = cpu.Pointer<T>(x), ys = cpu.Pointer<T>(y), dys = cpu.Pointer<T>(dy), dxs = cpu.Pointer<T>(dx);
-        int height = x.Dimensions[1], width = x.Dimensions[2], channels = x.Dimensions[3], outHeight = y.Dimensions[1], outWidth = y.Dimensions[2];
+        int height = x.Dimensions[1], width = x.Dimensions[2], channels = x.Dimensions[3], outHeight = y.Dimensions[1], outWidth = y.Dimensions[2], lines = x.Dimensions[0] * height;
         var w = window;
-        return cpu.For(dx.Dimensions[0] * height, grain: 1, Rows);
-
-        // Each input pixel gathers from the windows that see it, so that no two threads write the same one.
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Rows(long first, long end)
+        int blocks = (channels + vector - 1) / vector, rowFloats = outWidth * blocks * vector, ring = (w.Kernel.Height + w.Stride.Height - 1) / w.Stride.Height;
+        int slots = (int)Math.Clamp(dx.Length / CpuBackend.ElementGrain, 1, Math.Min(cpu.Threads, lines));
+        long perSlot = 2L * ring * rowFloats;
+        cpu.Reserve(slots * perSlot);
+        var (firstWindows, endWindows) = (new int[width], new int[width]);
+        for (int column = 0; column < width; column++) (firstWindows[column], endWindows[column]) = Pooling.WindowsAt(column, w.Kernel.Width, w.Stride.Width, w.Padding.Width, outWidth);
+        return cpu.For(slots, grain: 1, (first, end) =>
         {
+            for (long slot = first; slot < end; slot++) Rows(slot * lines / slots, (slot + 1) * lines / slots, cpu.Scratch + slot * perSlot);
+        });
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Rows(long first, long end, float* memory)
+        {
+            int kernelWidth = w.Kernel.Width, strideWidth = w.Stride.Width;
+            long found = -1; // the last row of windows, of all images, that the ring holds
             for (long line = first; line < end; line++)
             {
                 int row = (int)(line % height);
                 long n = line / height;
-                T* image = xs + n * height * width * channels;
                 var (oy0, oy1) = Pooling.WindowsAt(row, w.Kernel.Height, w.Stride.Height, w.Padding.Height, outHeight);
-                for (int column = 0; column < width; column++)
+                for (long o = Math.Max(n * outHeight + oy0, found + 1); o < n * outHeight + oy1; o++)
                 {
-                    var (ox0, ox1) = Pooling.WindowsAt(column, w.Kernel.Width, w.Stride.Width, w.Padding.Width, outWidth);
-                    T* at = image + ((long)row * width + column) * channels, target = dxs + (line * width + column) * channels;
-                    for (int c = 0; c < channels; c += CpuVector.Width)
+                    float* winners = memory + o % outHeight % ring * 2 * rowFloats;
+                    FindWinners(o, winners, winners + rowFloats);
+                    found = o;
+                }
+                T* target = dxs + line * width * channels;
+                for (int column = 0; column < width; column++, target += channels)
+                {
+                    int ox0 = firstWindows[column], ox1 = endWindows[column];
+                    for (int block = 0; block < blocks; block++)
                     {
-                        var value = TStorage.Load16(at + c);
                         var sum = Vector512<float>.Zero;
                         for (int oy = oy0; oy < oy1; oy++)
                         {
-                            for (int ox = ox0; ox < ox1; ox++)
+                            float* winners = memory + (oy % ring * 2 * rowFloats + (ox0 * blocks + block) * vector);
+                            // The pixel's place in the first of these windows; each next one begins a stride further to the right.
+                            int place = (row - oy * w.Stride.Height + w.Padding.Height) * kernelWidth + column - ox0 * strideWidth + w.Padding.Width;
+                            for (int ox = ox0; ox < ox1; ox++, winners += blocks * vector, place -= strideWidth)
                             {
-                                long o = ((n * outHeight + oy) * outWidth + ox) * channels + c;
-                                var wins = Wins(value, TStorage.Load16(ys + o)) & ~WonBefore(image + c, TStorage.Load16(ys + o), oy, ox, row, column);
-                                sum += TStorage.Load16(dys + o) & wins;
+                                var wins = Vector512.Equals(Vector512.Load((int*)winners), Vector512.Create(place)).AsSingle();
+                                sum += Vector512.Load(winners + rowFloats) & wins;
                             }
                         }
-                        int count = Math.Min(CpuVector.Width, channels - c);
-                        long place = target + c - dxs;
-                        if (count == CpuVector.Width) TStorage.Store16(element.Apply(sum, place), target + c);
-                        else CpuVector.Store<T, TStorage>(element.Apply(sum, place, count), target + c, count);
+                        int count = Math.Min(vector, channels - block * vector);
+                        long at = target + block * vector - dxs;
+                        if (count == vector) TStorage.Store16(element.Apply(sum, at), dxs + at);
+                        else CpuVector.Store<T, TStorage>(element.Apply(sum, at, count), dxs + at, count);
                     }
                 }
             }
         }
 
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        Vector512<float> WonBefore(T* image, Vector512<float> max, int oy, int ox, int row, int column)
+        // Of a row of windows: the place of each one's first maximum, row by row of the kernel, and its gradient.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void FindWinners(long o, float* winners, float* gradients)
         {
-            int top = Math.Max(oy * w.Stride.Height - w.Padding.Height, 0), left = Math.Max(ox * w.Stride.Width - w.Padding.Width, 0);
-            int right = Math.Min(ox * w.Stride.Width - w.Padding.Width + w.Kernel.Width, width);
-            var won = Vector512<float>.Zero;
-            for (int r = top; r <= row; r++)
+            int oy = (int)(o % outHeight), top = oy * w.Stride.Height - w.Padding.Height, kernelWidth = w.Kernel.Width;
+            int y0 = Math.Max(top, 0), y1 = Math.Min(top + w.Kernel.Height, height);
+            T* image = xs + o / outHeight * height * width * channels;
+            for (int ox = 0; ox < outWidth; ox++)
             {
-                int stop = r == row ? column : right;
-                for (int q = left; q < stop; q++) won |= Wins(TStorage.Load16(image + ((long)r * width + q) * channels), max);
+                int left = ox * w.Stride.Width - w.Padding.Width, x0 = Math.Max(left, 0), x1 = Math.Min(left + kernelWidth, width);
+                for (int c = 0; c < channels; c += vector, winners += vector, gradients += vector)
+                {
+                    long at = (o * outWidth + ox) * channels + c;
+                    var max = TStorage.Load16(ys + at);
+                    var winner = Vector512<int>.AllBitsSet;
+                    for (int row = y1 - 1; row >= y0; row--) // backwards: the first maximum is the last found
+                    {
+                        T* pixel = image + ((long)row * width + x1 - 1) * channels + c;
+                        for (int column = x1 - 1; column >= x0; column--, pixel -= channels)
+                            winner = Vector512.ConditionalSelect(Wins(TStorage.Load16(pixel), max).AsInt32(), Vector512.Create((row - top) * kernelWidth + column - left), winner);
+                    }
+                    winner.Store((int*)winners);
+                    TStorage.Load16(dys + at).Store(gradients);
+                }
             }
-            return won;
         }
     }
 
