@@ -32,11 +32,12 @@ catch (Exception e) when (e is InvalidOperationException or NotSupportedExceptio
 static int Train(bool resident)
 {
     var device = IlgpuDevice.Open(AcceleratorType.Cuda, 0);
-    var network = Network.Image(4, 4, 2).Conv2d(8, 3, padding: 1).BatchNorm().Relu().MaxPool2d(2).Flatten().Linear(3);
+    int side = resident ? 4 : 32; // 64 KB of features a batch: enough for the copy stream
+    var network = Network.Image(side, side, 2).Conv2d(8, 3, padding: 1).BatchNorm().Relu().MaxPool2d(2).Flatten().Linear(3);
     var plan = PlanBuilder.Build(network, new PlanOptions(Batch, Precision.Mixed, new SoftmaxCrossEntropy(), new Adam()) { TotalUpdates = Steps });
     var backend = new IlgpuBackend(Precision.Mixed, device);
     using var session = new TrainingSession(plan, backend, poison: false);
-    var batch = new Batch(Batch, 32, 0) { RowCount = Batch };
+    var batch = new Batch(Batch, 2 * side * side, 0) { RowCount = Batch };
     if (resident)
     {
         session.Keep(RowsInMemory());

@@ -92,7 +92,7 @@ Result cuMemAlloc_v2(Pointer *pointer, size_t bytes)
 Result cuMemFree_v2(Pointer pointer) { NEVER_CAPTURED("cuMemFree"); free(pointer); return SUCCESS; }
 Result cuMemAllocHost_v2(Pointer *pointer, size_t bytes) { NEVER_CAPTURED("cuMemAllocHost"); *pointer = malloc(bytes); return SUCCESS; }
 Result cuMemFreeHost(Pointer pointer) { NEVER_CAPTURED("cuMemFreeHost"); free(pointer); return SUCCESS; }
-Result cuMemcpyAsync(Pointer to, Pointer from, size_t bytes, Pointer stream) { WORK("cuMemcpyAsync", stream); memcpy(to, from, bytes); return SUCCESS; }
+Result cuMemcpyAsync(Pointer to, Pointer from, size_t bytes, Pointer stream) { char call[48]; snprintf(call, sizeof call, "cuMemcpyAsync stream %d", (int)(intptr_t)stream); WORK(call, stream); memcpy(to, from, bytes); return SUCCESS; }
 Result cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, Pointer stream) { WORK("cuMemsetD8Async", stream); memset(to, value, bytes); return SUCCESS; }
 Result cuMemHostRegister_v2(Pointer host, size_t bytes, int flags) { NEVER_CAPTURED("cuMemHostRegister"); return SUCCESS; }
 Result cuMemHostUnregister(Pointer host) { NEVER_CAPTURED("cuMemHostUnregister"); return SUCCESS; }
@@ -139,6 +139,7 @@ Result cuEventQuery(Pointer event) { NEVER_CAPTURED("cuEventQuery"); return SUCC
 Result cuEventElapsedTime(float *milliseconds, Pointer a, Pointer b) { *milliseconds = 1; return SUCCESS; }
 Result cuEventRecord(Pointer event, Pointer stream) { note("cuEventRecord"); return SUCCESS; }
 Result cuEventSynchronize(Pointer event) { NEVER_CAPTURED("cuEventSynchronize"); return SUCCESS; }
+Result cuStreamWaitEvent(Pointer stream, Pointer event, unsigned flags) { note("cuStreamWaitEvent"); return SUCCESS; }
 Result cuStreamBeginCapture_v2(Pointer stream, int mode)
 {
     note(mode == 1 ? "cuStreamBeginCapture of this thread" : "cuStreamBeginCapture");

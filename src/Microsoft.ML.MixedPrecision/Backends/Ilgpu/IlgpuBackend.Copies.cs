@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
@@ -7,6 +8,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class IlgpuBackend
 {
+    private AcceleratorStream? _copyStream;
     private bool _lost;
     private long _streamWaits; // a buffer filled before the last time that the host waited for the stream is free again
 
@@ -31,6 +33,27 @@ internal sealed unsafe partial class IlgpuBackend
             public CPUMemoryBuffer? Buffer;
             public long Waits;
             public nint CopyDone; // a CUDA event
+            public nint Uploaded; // another, of a copy on the copy stream
+            public MemoryBuffer1D<byte, Stride1D.Dense>? OnDevice;
+        }
+
+        /// <summary>
+        /// Memory on the device for the buffer taken last, where the copy is worth a stream of its own: the batch crosses the bus while the
+        /// device computes, and only a copy within the device waits for its turn. Null where the stream itself copies from the host.
+        /// </summary>
+        public ArrayView<byte>? OnDevice(out nint uploaded)
+        {
+            ref var slot = ref _slots[_last];
+            uploaded = slot.Uploaded;
+            if (slots == 1 || bytes < LeastBytesOfCopyStream || backend._stream is not CudaStream) return null;
+            if (slot.OnDevice is null)
+            {
+                if (backend._device.FreeBytes < slots * bytes) return null; // a plan that just fits goes on without
+                slot.OnDevice = backend.AllocateBytes(bytes); // given back with the backend
+                CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.CreateEvent(out slot.Uploaded, CudaEventFlags.CU_EVENT_DISABLE_TIMING));
+                uploaded = slot.Uploaded;
+            }
+            return slot.OnDevice.View;
         }
 
         /// <summary>A buffer that no copy reads or writes.</summary>
@@ -61,10 +84,14 @@ internal sealed unsafe partial class IlgpuBackend
             foreach (var slot in _slots)
             {
                 slot.Buffer?.Dispose();
-                if (slot.CopyDone != 0) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.DestroyEvent(slot.CopyDone));
+                foreach (nint used in (ReadOnlySpan<nint>)[slot.CopyDone, slot.Uploaded])
+                    if (used != 0) CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.DestroyEvent(used));
             }
         }
     }
+
+    /// <summary>Below that a copy takes a few microseconds, which a stream of its own would cost too.</summary>
+    private const int LeastBytesOfCopyStream = 64 * 1024;
 
     /// <summary>Copies of a tensor that may be under way at once: a batch is written while the one before it is still copied.</summary>
     private const int StagingSlots = 4;
@@ -152,7 +179,7 @@ internal sealed unsafe partial class IlgpuBackend
         GiveBack(() =>
         {
             _device.Accelerator.Bind();
-            _stream.Synchronize();
+            _stream.Synchronize(); // and so the copy stream: whatever it did, this one waited for
         });
         foreach (var step in _captured) GiveBack(step.Dispose);
         foreach (var staging in _staging.Values) GiveBack(staging.Dispose);
@@ -166,6 +193,7 @@ internal sealed unsafe partial class IlgpuBackend
         _partialSums = null;
         _staging.Clear();
         _arenas.Clear();
+        if (_copyStream is not null) GiveBack(_copyStream.Dispose);
         GiveBack(_stream.Dispose);
     }
 
@@ -200,7 +228,19 @@ internal sealed unsafe partial class IlgpuBackend
 
     private void CopyIn(Tensor tensor, CPUMemoryBuffer from, HostStaging staging)
     {
-        Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
+        if (staging.OnDevice(out nint uploaded) is { } between)
+        {
+            // The buffer between is free as the host's is: both were read before the event that the host has seen.
+            var copies = (CudaStream)(_copyStream ??= _device.Accelerator.CreateStream());
+            between.CopyFrom(copies, from.AsRawArrayView());
+            CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.RecordEvent(uploaded, copies.StreamPtr));
+            CudaException.ThrowIfFailed(CudaDriver.WaitEvent(((CudaStream)_stream).StreamPtr, uploaded, flags: 0));
+            Bytes(tensor).CopyFrom(_stream, between);
+        }
+        else
+        {
+            Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
+        }
         staging.Copying();
         Release(tensor, staging);
     }
@@ -214,7 +254,7 @@ internal sealed unsafe partial class IlgpuBackend
         return buffer;
     }
 
-    private ILGPU.ArrayView<byte> Bytes(Tensor tensor)
+    private ArrayView<byte> Bytes(Tensor tensor)
     {
         int size = SizeOf(tensor.Element);
         return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size);

@@ -3,7 +3,7 @@ using ILGPU.Runtime.Cuda;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>The driver's functions for graphs, which ILGPU does not offer. The library has ILGPU's name, so that both are one (<see cref="DriverLibrary"/>).</summary>
+/// <summary>The driver's functions for graphs and for streams that wait for each other, which ILGPU does not offer. The library has ILGPU's name, so that both are one (<see cref="DriverLibrary"/>).</summary>
 internal static partial class CudaDriver
 {
     /// <summary>What another thread does, such as freeing memory in a finalizer, does not break a capture.</summary>
@@ -12,6 +12,10 @@ internal static partial class CudaDriver
     private const string Library = "cuda";
 
     static CudaDriver() => DriverLibrary.Register();
+
+    /// <summary>What comes on the stream from now on waits for the event; the host does not.</summary>
+    [LibraryImport(Library, EntryPoint = "cuStreamWaitEvent")]
+    public static partial CudaError WaitEvent(nint stream, nint @event, uint flags);
 
     [LibraryImport(Library, EntryPoint = "cuStreamBeginCapture_v2")]
     public static partial CudaError BeginCapture(nint stream, int mode);
