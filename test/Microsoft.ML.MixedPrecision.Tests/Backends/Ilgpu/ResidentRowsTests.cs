@@ -128,11 +128,11 @@ public sealed class ResidentRowsTests
         return order;
     }
 
-    private static ExecutionPlan Plan(Precision precision, ScoringTask task) => PlanBuilder.Build(
+    internal static ExecutionPlan Plan(Precision precision, ScoringTask task) => PlanBuilder.Build(
         Network.Vector(TrainerData.Features).Linear(5).Relu().Linear(task == ScoringTask.Multiclass ? TrainerData.Classes : 2),
         new PlanOptions(Batch, precision, task == ScoringTask.Multiclass ? new SoftmaxCrossEntropy() : new MeanSquaredError(), new Adam()) { TotalUpdates = 16 });
 
-    private static RowSet Set(Precision precision, ScoringTask task)
+    internal static RowSet Set(Precision precision, ScoringTask task)
     {
         var ml = new MLContext(seed: 1);
         bool classes = task == ScoringTask.Multiclass;

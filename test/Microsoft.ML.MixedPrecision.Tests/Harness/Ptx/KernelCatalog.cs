@@ -41,6 +41,7 @@ internal static class KernelCatalog
         var bound = new HashSet<Type>();
         foreach (var precision in (Precision[])[Precision.Mixed, Precision.Single])
         {
+            kernels.UnionWith(OfResidentRows(precision));
             foreach (int channels in (int[])[8, 3])
             {
                 foreach (var (i, layer) in Layers.Index())
@@ -55,6 +56,18 @@ internal static class KernelCatalog
             }
         }
         return ([.. kernels.OrderBy(NameOf, StringComparer.Ordinal)], [.. bound]);
+    }
+
+    /// <summary>What gathers batches from rows that lie on the device; not a plan's.</summary>
+    private static IEnumerable<BoundKernel> OfResidentRows(Precision precision)
+    {
+        foreach (var task in (ScoringTask[])[ScoringTask.Multiclass, ScoringTask.VectorRegression])
+        {
+            using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
+            using var session = new TrainingSession(ResidentRowsTests.Plan(precision, task), backend);
+            Assert.IsTrue(session.Keep(ResidentRowsTests.Set(precision, task).Store!));
+            foreach (var kernel in backend.Kernels) yield return kernel;
+        }
     }
 
     private static Type Open(Type type) => type.IsGenericType ? type.GetGenericTypeDefinition() : type;
