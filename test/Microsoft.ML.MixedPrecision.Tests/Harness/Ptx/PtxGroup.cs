@@ -39,6 +39,7 @@ internal sealed class PtxGroup
     public void Run(Index3D group)
     {
         Shared.Clear();
+        Memory.Races.NextGroup();
         foreach (var copies in _copies) copies.Clear();
         foreach (var warp in _warps)
         {
@@ -57,6 +58,7 @@ internal sealed class PtxGroup
             if (_warps.FirstOrDefault(w => w.AtBarrier != first) is { } other)
                 throw new PtxFaultException($"divergent barrier: some warps of a group wait at '{first!.Text}', and warp {other.Index} {(other.AtBarrier is null ? "has ended" : "waits at another")}");
             Shared.Barrier();
+            Memory.Races.Barrier();
             foreach (var warp in _warps) warp.PassBarrier();
         }
     }
@@ -64,7 +66,7 @@ internal sealed class PtxGroup
     public void StartCopy(int thread, ulong target, ulong source, int size, int valid)
     {
         if (valid < 0 || valid > size) throw new PtxFaultException($"an asynchronous copy of {valid} of {size} bytes");
-        Memory.At(source, valid, size);
+        Memory.Read(source, valid, size, thread);
         _copies[thread].Open.Add(new(Shared.StartCopy(target, size, thread), source, size, valid));
     }
 
@@ -81,7 +83,7 @@ internal sealed class PtxGroup
             foreach (var copy in queue.Committed.Dequeue())
             {
                 bytes.Clear(); // zeros beyond the valid bytes
-                Memory.At(copy.Source, copy.Valid, 1).CopyTo(bytes);
+                Memory.Read(copy.Source, copy.Valid, 1, thread).CopyTo(bytes);
                 Shared.EndCopy(copy.Target, bytes[..copy.Size], thread);
             }
         }

@@ -110,6 +110,19 @@ public sealed class PtxMachineTests
     }
 
     [TestMethod]
+    public void Groups_and_threads_do_not_meet_in_global_memory()
+    {
+        void Run(string ptx, Index3D grid) => PtxMachine.Run(ptx, null, grid, new(64, 1, 1), 0, new PtxBuffer<int>(64));
+        Run(Exchange, One);
+        Assert.Contains("race on global memory: thread 0 writes", Fault(() => Run(Exchange, Two))); // both groups write all 64
+        string neighbour = Exchange.Replace("ret;", "MEET ld.b32 %r4, [%rd1]; ret;", StringComparison.Ordinal); // what thread 0 wrote
+        Assert.Contains("race on global memory: thread 1 reads", Fault(() => Run(neighbour.Replace("MEET", "", StringComparison.Ordinal), One)));
+        Run(neighbour.Replace("MEET", "bar.sync 0;", StringComparison.Ordinal), One);
+        string overwritten = Exchange.Replace("add.u64 %rd7, %rd1, %rd3;", "add.u64 %rd7, %rd1, %rd3; ld.b32 %r4, [%rd1];", StringComparison.Ordinal);
+        Assert.Contains("race on global memory: thread 0 writes", Fault(() => Run(overwritten, One)));
+    }
+
+    [TestMethod]
     public void Barriers_that_not_all_threads_reach_are_faults()
     {
         string some = Exchange.Replace("ld.shared.b32 %r3, [%rd6]", "mov.b32 %r3, %r1", StringComparison.Ordinal).Replace("bar.sync 0;", "setp.lt.u32 %p1, %r1, BOUND; @%p1 bra L_1; bar.sync 0;\nL_1:\n", StringComparison.Ordinal);

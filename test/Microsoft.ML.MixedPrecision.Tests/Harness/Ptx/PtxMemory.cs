@@ -50,13 +50,29 @@ internal sealed unsafe class PtxMemory
     private readonly List<(ulong Start, ulong End)> _views = [];
     private int _last;
 
+    public PtxGlobalRaces Races { get; } = new();
+
     public void Allow(ulong address, long bytes)
     {
         if (bytes > 0) _views.Add((address, address + (ulong)bytes));
     }
 
+    public ReadOnlySpan<byte> Read(ulong address, int size, int alignment, int thread)
+    {
+        var bytes = At(address, size, alignment);
+        Races.Read(address, size, thread);
+        return bytes;
+    }
+
+    public void Write(ulong address, ReadOnlySpan<byte> values, int alignment, int thread)
+    {
+        var bytes = At(address, values.Length, alignment);
+        Races.Write(address, values.Length, thread);
+        values.CopyTo(bytes);
+    }
+
     /// <summary>The bytes at an address, or a fault where they are not a view's or not aligned.</summary>
-    public Span<byte> At(ulong address, int size, int alignment)
+    private Span<byte> At(ulong address, int size, int alignment)
     {
         if (address % (ulong)alignment != 0) throw new PtxFaultException($"misaligned: address {address:X} for {alignment} bytes");
         if (size == 0) return [];

@@ -59,7 +59,7 @@ internal static partial class PtxOperations
     private static void Load(PtxWarp warp, int lane, string space, ulong address, PtxOperand[] to, int width)
     {
         int size = width * to.Length;
-        ReadOnlySpan<byte> bytes = IsShared(space, ref address) ? warp.Group.Shared.Read(address, size, size, warp.FirstThread + lane) : warp.Group.Memory.At(address, size, size);
+        ReadOnlySpan<byte> bytes = IsShared(space, ref address) ? warp.Group.Shared.Read(address, size, size, warp.FirstThread + lane) : warp.Group.Memory.Read(address, size, size, warp.FirstThread + lane);
         for (int i = 0; i < to.Length; i++) warp[to[i]][lane] = FromBytes(bytes.Slice(i * width, width));
     }
 
@@ -70,7 +70,7 @@ internal static partial class PtxOperations
         for (int i = 0; i < from.Length; i++) BinaryPrimitives.WriteUInt64LittleEndian(bytes[(i * width)..], warp[from[i]][lane]);
         bytes = bytes[..size];
         if (IsShared(space, ref address)) warp.Group.Shared.Write(address, bytes, size, warp.FirstThread + lane);
-        else bytes.CopyTo(warp.Group.Memory.At(address, size, size));
+        else warp.Group.Memory.Write(address, bytes, size, warp.FirstThread + lane);
     }
 
     private static ulong FromBytes(ReadOnlySpan<byte> bytes) => bytes.Length switch
