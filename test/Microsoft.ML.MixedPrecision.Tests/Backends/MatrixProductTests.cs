@@ -4,8 +4,6 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass, TestCategory("VectorWidth")]
 public sealed class MatrixProductTests
 {
-    private const float Untouched = -7f;
-
     private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (31, 33, 17), (32, 32, 16), (33, 31, 15), (7, 64, 1), (65, 2, 40), (3, 33, 1041)];
 
     private static readonly Conv2dGeometry[] Geometries =
@@ -28,7 +26,7 @@ public sealed class MatrixProductTests
                 foreach (bool transposedB in (ReadOnlySpan<bool>)[false, true])
                 {
                     int pitchA = (transposedA ? m : k) + 3, pitchB = (transposedB ? k : n) + 1, pitchC = n + 2, startA = 5, startB = 2, startC = 1;
-                    using var run = new Run(row);
+                    using var run = new ProductRun(row.Create());
                     var (sourceA, a) = run.Random("A", startA + pitchA * (transposedA ? k : m));
                     var (sourceB, b) = run.Random("B", startB + pitchB * (transposedB ? n : k));
                     var (bias, biasValues) = run.Random("bias", n);
@@ -37,7 +35,7 @@ public sealed class MatrixProductTests
                         new DenseOperand(sourceA, m, k, startA, pitchA, transposedA), new DenseOperand(sourceB, k, n, startB, pitchB, transposedB),
                         c, startC, pitchC, bias));
 
-                    var expected = Enumerable.Repeat((double)Untouched, (int)c.Length).ToArray();
+                    var expected = Enumerable.Repeat((double)ProductRun.Untouched, (int)c.Length).ToArray();
                     for (int i = 0; i < m; i++)
                     {
                         for (int j = 0; j < n; j++)
@@ -59,7 +57,7 @@ public sealed class MatrixProductTests
     {
         foreach (var g in Geometries)
         {
-            using var run = new Run(row);
+            using var run = new ProductRun(row.Create());
             var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
             var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
             var output = run.Filled("output", g.OutPixels * g.Filters);
@@ -80,7 +78,7 @@ public sealed class MatrixProductTests
     {
         foreach (var g in Geometries)
         {
-            using var run = new Run(row);
+            using var run = new ProductRun(row.Create());
             var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
             var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
             var output = run.Filled("weight gradient", (int)g.GroupWeights * g.Groups);
@@ -101,7 +99,7 @@ public sealed class MatrixProductTests
     {
         foreach (var g in Geometries)
         {
-            using var run = new Run(row);
+            using var run = new ProductRun(row.Create());
             var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
             var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
             var output = run.Filled("input gradient", g.InPixels * g.Channels);
@@ -119,7 +117,7 @@ public sealed class MatrixProductTests
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void The_same_product_twice_gives_the_same_bits(BackendRow row)
     {
-        using var run = new Run(row);
+        using var run = new ProductRun(row.Create());
         var (a, _) = run.Random("A", 40 * 50);
         var (b, _) = run.Random("B", 50 * 40);
         var c = run.Filled("C", 40 * 40);
@@ -127,64 +125,5 @@ public sealed class MatrixProductTests
         foreach (var target in (ReadOnlySpan<Tensor>)[c, d])
             run.Execute(new MatrixProduct("Test", new DenseOperand(a, 40, 50, 0, 50, false), new DenseOperand(b, 50, 40, 0, 40, false), target, 0, 40));
         CollectionAssert.AreEqual(run.Read(c), run.Read(d));
-    }
-
-    /// <summary>A backend with one arena, and tensors one after the other in it.</summary>
-    private sealed class Run : IDisposable
-    {
-        private const long Capacity = 1 << 20;
-        private readonly Backend _backend;
-        private readonly Random _random = new(5);
-        private long _end;
-
-        public Run(BackendRow row)
-        {
-            _backend = row.Create();
-            _backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = Capacity });
-        }
-
-        public (Tensor Tensor, float[] Values) Random(string name, int length)
-        {
-            var values = new float[length];
-            for (int i = 0; i < length; i++)
-            {
-                float value = (float)(_random.NextDouble() * 2 - 1);
-                values[i] = _backend.Precision == Precision.Mixed ? (float)(Half)value : value;
-            }
-            var tensor = Place(name, length);
-            _backend.Upload(tensor, values);
-            return (tensor, values);
-        }
-
-        public Tensor Filled(string name, int length)
-        {
-            var tensor = Place(name, length);
-            var values = new float[length];
-            Array.Fill(values, Untouched);
-            _backend.Upload(tensor, values);
-            return tensor;
-        }
-
-        public void Execute(Kernel kernel) => _backend.Bind(kernel)();
-
-        public float[] Read(Tensor tensor)
-        {
-            var values = new float[tensor.Length];
-            _backend.Download(tensor, values);
-            return values;
-        }
-
-        public void Check(double[] expected, Tensor actual, int operations, string what) =>
-            Tolerance.AssertClose(expected, Read(actual), _backend.Precision, roundings: 1, operations, what);
-
-        public void Dispose() => _backend.Dispose();
-
-        private Tensor Place(string name, int length)
-        {
-            var tensor = new Tensor(name, ElementType.Working, Region.Activations, length) { ArenaOffset = _end };
-            _end = (_end + length * 4L + 255) & ~255L;
-            Assert.IsLessThan(Capacity, _end);
-            return tensor;
-        }
     }
 }

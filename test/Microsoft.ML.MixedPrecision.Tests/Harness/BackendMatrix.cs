@@ -54,8 +54,8 @@ public static class BackendMatrix
     /// <summary>The rows that run what ILGPU generates for CUDA, on any machine: see <see cref="PtxMachine"/>.</summary>
     public static IEnumerable<TestDataRow<BackendRow>> Ptx =>
     [
-        Row("ptx", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Instance, HalfFormat.Native)),
-        Row("ptx", Precision.Single, p => new IlgpuBackend(p, PtxDevice.Instance)),
+        Row("ptx", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Ampere, HalfFormat.Native)),
+        Row("ptx", Precision.Single, p => new IlgpuBackend(p, PtxDevice.Ampere)),
     ];
 
     private static TestDataRow<BackendRow>[] Device(string name, AcceleratorType type)

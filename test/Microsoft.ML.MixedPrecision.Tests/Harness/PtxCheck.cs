@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using ILGPU;
-using ILGPU.Algorithms;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
@@ -17,9 +16,9 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// </summary>
 internal static partial class PtxCheck
 {
-    private static readonly Context Context = Context.Create(builder => builder.Optimize(OptimizationLevel.O1).EnableAlgorithms().Cuda(_ => false));
+    private static readonly Context Context = Context.Create(builder => IlgpuDevice.Configure(builder).Cuda(_ => false));
     private static readonly Lock Gate = new();
-    private static readonly ConcurrentDictionary<BoundKernel, string> Compiled = new();
+    private static readonly ConcurrentDictionary<(BoundKernel, CudaArchitecture), string> Compiled = new();
     private static readonly ConcurrentDictionary<string, string> Listings = new();
 
     /// <summary>NVIDIA's assembler, where the PATH has it: kernels are then also assembled, and must keep to registers.</summary>
@@ -54,14 +53,18 @@ internal static partial class PtxCheck
     }
 
     /// <summary>The PTX of a kernel for sm_80.</summary>
-    public static string Compile(BoundKernel kernel)
+    public static string Compile(BoundKernel kernel) => Compile(kernel, CudaArchitecture.SM_80);
+
+    /// <summary>The PTX of a kernel for a GPU.</summary>
+    public static string Compile(BoundKernel kernel, CudaArchitecture architecture)
     {
         var native = kernel with { Method = (MethodInfo)Native(kernel.Method) };
-        return Compiled.GetOrAdd(native, static k =>
+        return Compiled.GetOrAdd((native, architecture), static key =>
         {
+            var (k, target) = key;
             lock (Gate)
             {
-                using var backend = new PTXBackend(Context, new CudaCapabilityContext(CudaArchitecture.SM_80), CudaArchitecture.SM_80, CudaInstructionSet.ISA_80, null);
+                using var backend = new PTXBackend(Context, new CudaCapabilityContext(target), target, CudaInstructionSet.ISA_80, null);
                 var entry = k.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(k.Method) : EntryPointDescription.FromImplicitlyGroupedKernel(k.Method);
                 return ((PTXCompiledKernel)backend.Compile(entry, KernelSpecialization.Empty)).PTXAssembly;
             }

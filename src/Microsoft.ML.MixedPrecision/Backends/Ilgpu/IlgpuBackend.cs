@@ -37,6 +37,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 {
     private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
+    private readonly bool _tensorCores;
     private readonly Dictionary<Region, ArrayView<byte>> _arenas = [];
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
@@ -45,12 +46,14 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
-    public IlgpuBackend(Precision precision, IlgpuDevice device, HalfFormat half = HalfFormat.Auto) : base(precision)
+    /// <param name="tensorCores">Whether products of halves run on tensor cores; by default where the device has them. The simulator can do so too, for tests.</param>
+    public IlgpuBackend(Precision precision, IlgpuDevice device, HalfFormat half = HalfFormat.Auto, bool? tensorCores = null) : base(precision)
     {
         _device = device;
         if (half == HalfFormat.Native && !device.HasHalf)
             throw new ArgumentException($"{device.Name} has no FP16 type; use {nameof(HalfFormat)}.{nameof(HalfFormat.Bits)}.", nameof(half));
         Format = half != HalfFormat.Auto ? half : device.HasHalf ? HalfFormat.Native : HalfFormat.Bits;
+        _tensorCores = (tensorCores ?? device.HasTensorCores) && precision == Precision.Mixed && Format == HalfFormat.Native;
         _stream = device.Accelerator.CreateStream();
     }
 
@@ -151,19 +154,29 @@ internal sealed unsafe partial class IlgpuBackend : Backend
                 $"Kernel '{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}': expected a device with groups of {threads.Size} threads, but {Device} allows {_device.MostThreads}; train on another device.");
         }
         _kernels.Add(new(kernel.Method, Grouped: true));
-        var launch = _device.Load(kernel);
+        var launch = _device.Load(kernel, threads.Size);
         var stream = _stream;
         var config = new KernelConfig(groups, threads);
         return () => launch(stream, config, arguments);
     }
 
     /// <summary>
-    /// Where a <see cref="PortableProduct"/> keeps the sums of parts of k until they are added: one place for all products,
-    /// because one stream runs them one after the other. Beside the plan's arenas; 1.5 MB.
+    /// Where products keep the sums of parts of k until they are added: one place for all, because one stream runs them one after the
+    /// other. Beside the plan's arenas; 16 MB with tensor cores, else 1.5 MB.
     /// </summary>
-    public ArrayView<float> PartialSums => _partialSums ??= ((ArrayView<byte>)AllocateBytes((long)PortableProduct.MostPartialSums * sizeof(float)).View).Cast<float>();
+    public ArrayView<float> PartialSums => _partialSums ??=
+        ((ArrayView<byte>)AllocateBytes((_tensorCores ? TensorPlan.MostPartialSums : (long)PortableProduct.MostPartialSums) * sizeof(float)).View).Cast<float>();
 
-    /// <summary>C = A * B + bias, through <see cref="PortableProduct"/>.</summary>
-    public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T> =>
-        PortableProduct.Bind<T, TStorage>(this, product);
+    /// <summary>C = A * B + bias, on tensor cores or through <see cref="PortableProduct"/>.</summary>
+    public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        foreach (var tensor in (ReadOnlySpan<Tensor>)[product.A.Source, product.B.Source, product.C])
+        {
+            if (tensor.Length > int.MaxValue)
+                throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
+        }
+        return _tensorCores
+            ? TensorBinder.Bind<T, TStorage>(this, product, TensorPlan.Choose(product.M, product.N, product.K))
+            : PortableProduct.Bind<T, TStorage>(this, product);
+    }
 }

@@ -19,9 +19,9 @@ internal class IlgpuDevice
 {
     /// <summary>
     /// The simulator runs every thread of a group as an OS thread, and wakes all that it ever had for each launch: about 2 ms
-    /// for 64 of them. So kernels that group themselves have a simulator of 2 warps of 32, and all others one of 2 threads.
+    /// for 64 of them. So kernels that group themselves have a simulator of 2 warps of 32, or of 8 where their groups are larger, and all others one of 2 threads.
     /// </summary>
-    private static readonly CPUDevice GroupSimulator = new(32, 2, numMultiprocessors: 1), ItemSimulator = new(2, 1, numMultiprocessors: 1);
+    private static readonly CPUDevice GroupSimulator = new(32, 2, numMultiprocessors: 1), LargeGroupSimulator = new(32, 8, numMultiprocessors: 1), ItemSimulator = new(2, 1, numMultiprocessors: 1);
 
     /// <summary>PTX 6.3 is the first that knows sm_75, the oldest GPU with tensor cores that this library counts on.</summary>
     private static readonly CudaInstructionSet OldestInstructions = CudaInstructionSet.ISA_63;
@@ -30,17 +30,19 @@ internal class IlgpuDevice
 
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
 
-    /// <summary>What runs kernels that ILGPU groups by itself. The simulator's two share their memory: it is the host's.</summary>
+    /// <summary>What runs kernels that ILGPU groups by itself, and those of more than 64 threads. The simulators share their memory: it is the host's.</summary>
     private readonly Accelerator _forItems;
+    private readonly Lazy<Accelerator> _forLargeGroups;
 
     private readonly long _memory;
     private long _taken; // by this process's plans and data
 
-    protected IlgpuDevice(Accelerator accelerator, Accelerator forItems, string name, long? memory = null)
+    protected IlgpuDevice(Accelerator accelerator, Accelerator forItems, Lazy<Accelerator> forLargeGroups, string name, long? memory = null)
     {
         _memory = memory ?? accelerator.MemorySize;
         Accelerator = accelerator;
         _forItems = forItems;
+        _forLargeGroups = forLargeGroups;
         Name = name;
     }
 
@@ -66,15 +68,18 @@ internal class IlgpuDevice
     }
 
     /// <summary>The same device with less memory: for tests of what does not fit.</summary>
-    public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, Name, bytes);
-
-    /// <summary>The most threads that a group may have.</summary>
-    public virtual int MostThreads => Accelerator.MaxNumThreadsPerGroup;
+    public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, _forLargeGroups, Name, bytes);
 
     public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
 
     /// <summary>Whether kernels may use the FP16 type: always on CUDA and the simulator, with cl_khr_fp16 on OpenCL.</summary>
     public bool HasHalf => Accelerator.Capabilities is not CLCapabilityContext opencl || opencl.Float16;
+
+    /// <summary>Whether products run on tensor cores: from Turing (sm_75) on, with a driver that knows PTX 6.5, which has their instructions.</summary>
+    public virtual bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_75 && cuda.InstructionSet >= CudaInstructionSet.ISA_65;
+
+    /// <summary>The most threads of a group.</summary>
+    public virtual int MostThreads => IsSimulator ? LargeGroupSimulator.MaxNumThreadsPerGroup : Accelerator.MaxNumThreadsPerGroup;
 
     /// <summary>The devices of a kind that ILGPU can open here, and why there are none.</summary>
     public static DeviceSurvey Survey(AcceleratorType type)
@@ -112,9 +117,10 @@ internal class IlgpuDevice
             _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
-    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel) where TArguments : struct =>
+    /// <param name="threads">Of a group; always the same for a kernel.</param>
+    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads) where TArguments : struct =>
         (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
-            Accelerator.LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
+            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
 
     /// <summary>Host memory for copies; page-locked on CUDA, which copies it without a detour and without waiting.</summary>
     public CPUMemoryBuffer CreateHostBuffer(long bytes) => Accelerator.AcceleratorType == AcceleratorType.Cuda
@@ -173,7 +179,8 @@ internal class IlgpuDevice
                 throw new ArgumentOutOfRangeException(nameof(ordinal), $"There is no {type} device {ordinal}; {devices.Length} were found.");
             var accelerator = devices[ordinal].CreateAccelerator(context);
             var forItems = type == AcceleratorType.CPU ? ItemSimulator.CreateAccelerator(context) : accelerator;
-            return new(accelerator, forItems, accelerator switch
+            var forLargeGroups = new Lazy<Accelerator>(() => type == AcceleratorType.CPU ? LargeGroupSimulator.CreateAccelerator(context) : accelerator);
+            return new(accelerator, forItems, forLargeGroups, accelerator switch
             {
                 CudaAccelerator cuda => $"CUDA device {ordinal}: {cuda.Name} ({cuda.Architecture})",
                 CPUAccelerator => "ILGPU simulator",
@@ -190,13 +197,22 @@ internal class IlgpuDevice
     // A context that finds no device lists a CPU simulator instead.
     private static Device[] Devices(Context context, AcceleratorType type) => [.. context.Devices.Where(d => d.AcceleratorType == type)];
 
-    // O1, never O2: that moves loads of shared memory across barriers and branches uniformly where threads diverge.
+    /// <summary>
+    /// How kernels are compiled: the tensor-core instructions known, and at O1. Never O2: that moves loads of shared memory across barriers and
+    /// branches uniformly where threads diverge.
+    /// </summary>
+    public static Context.Builder Configure(Context.Builder builder)
+    {
+        TensorCorePtx.Register(builder);
+        return builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
+    }
+
     private static Context CreateContext(AcceleratorType type, bool evenUnusable = false, CudaInstructionSet? instructions = null)
     {
         DriverLibrary.Register();
         return Context.Create(builder =>
         {
-            builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
+            Configure(builder);
             switch (type)
             {
                 case AcceleratorType.Cuda when evenUnusable: builder.Cuda(_ => true); break;

@@ -1,5 +1,6 @@
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 
 namespace Microsoft.ML.MixedPrecision.Tests;
 
@@ -11,23 +12,29 @@ internal sealed class PtxDevice : IlgpuDevice
 {
     private const int ThreadsPerGroup = 128; // of kernels that ILGPU groups
 
-    private PtxDevice() : base(Simulator.Accelerator, Simulator.Accelerator, "PTX interpreter")
-    {
-    }
+    private readonly CudaArchitecture _architecture;
 
-    public static PtxDevice Instance { get; } = new();
+    private PtxDevice(CudaArchitecture architecture) : base(Simulator.Accelerator, Simulator.Accelerator, new(() => Simulator.Accelerator), $"PTX interpreter ({architecture})") =>
+        _architecture = architecture;
+
+    public static PtxDevice Ampere { get; } = new(CudaArchitecture.SM_80);
+
+    /// <summary>Has tensor cores, but no asynchronous copies.</summary>
+    public static PtxDevice Turing { get; } = new(CudaArchitecture.SM_75);
+
+    public override bool HasTensorCores => true;
 
     public override int MostThreads => 1024;
 
     public override Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel)
     {
-        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false));
+        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false), _architecture);
         return (_, extent, arguments) => PtxMachine.Run(ptx, null, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
     }
 
-    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel)
+    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads)
     {
-        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true));
+        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true), _architecture);
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
     }
 }

@@ -50,22 +50,12 @@ internal static class PortableProduct
     private static int Tiles(int length) => (length + Tile - 1) / Tile;
 
     internal readonly record struct Arguments<T, TA, TB, TElement>(
-        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, Target<T, TElement> Target)
+        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, ProductTarget<T, TElement> Target)
         where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement;
-
-    /// <summary>Where finished sums go, and what is done to them before.</summary>
-    internal readonly record struct Target<T, TElement>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int Start, int Pitch, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
-
-    internal readonly record struct TotalArguments<T, TElement>(ArrayView<float> PartialSums, int Parts, int M, int N, Target<T, TElement> Target) where T : unmanaged where TElement : struct, IGpuElement;
 
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product)
         where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        foreach (var tensor in (ReadOnlySpan<Tensor>)[product.A.Source, product.B.Source, product.C])
-        {
-            if (tensor.Length > int.MaxValue)
-                throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
-        }
         var user = new User<T, TStorage>(gpu, product);
         return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(gpu, user);
     }
@@ -94,8 +84,7 @@ internal static class PortableProduct
     private static Action Bind<T, TStorage, TA, TB, TElement>(IlgpuBackend gpu, MatrixProduct product, TA a, TB b, TElement element)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
-        var c = gpu.View<T>(product.C);
-        var target = new Target<T, TElement>(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, checked((int)product.Start), product.Pitch, element);
+        var target = ProductTarget<T, TElement>.Of(gpu, product, element);
         int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k);
         int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
         var partialSums = gpu.PartialSums;
@@ -103,7 +92,7 @@ internal static class PortableProduct
         var run = gpu.ForGroups(new Index3D(Tiles(m), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, k, partDepth, partialSums, parts > 1 ? 1 : 0, target));
         if (parts == 1) return run;
-        var add = gpu.For((long)m * n, Total<T, TStorage, TElement>, new TotalArguments<T, TElement>(partialSums, parts, m, n, target));
+        var add = gpu.For((long)m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(partialSums, parts, m, n, target));
         return () => { run(); add(); };
     }
 
@@ -182,24 +171,6 @@ internal static class PortableProduct
     {
         if (column >= a.N) return;
         if (a.Partial != 0) a.PartialSums[(part * a.M + row) * a.N + column] = sum;
-        else Finish<T, TStorage, TElement>(a.Target, row, column, sum);
-    }
-
-    /// <summary>Adds the parts of one element, in their order.</summary>
-    private static void Total<T, TStorage, TElement>(Index1D i, TotalArguments<T, TElement> a)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
-    {
-        float sum = 0f;
-        for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[part * a.M * a.N + i];
-        int row = i / a.N;
-        Finish<T, TStorage, TElement>(a.Target, row, i - row * a.N, sum);
-    }
-
-    private static void Finish<T, TStorage, TElement>(Target<T, TElement> target, int row, int column, float sum)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
-    {
-        if (target.HasBias != 0) sum += TStorage.Load(target.Bias[column]);
-        int place = target.Start + row * target.Pitch + column;
-        target.C[place] = TStorage.Store(target.Element.Apply(sum, place));
+        else a.Target.Store<TStorage>(row, column, sum);
     }
 }

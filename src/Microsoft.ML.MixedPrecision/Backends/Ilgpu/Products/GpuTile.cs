@@ -1,0 +1,60 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// An operand as a tensor-core product sees it, turned so that its rows are the product's rows (or columns) and its columns are k: a way to
+/// bring tiles of it to shared memory, and a layout to read them there.
+/// </summary>
+internal interface IGpuTile<TSelf> where TSelf : struct, IGpuTile<TSelf>
+{
+    /// <summary>What an outer element contributes to places; the same for all k.</summary>
+    static abstract OperandPart Outer(TSelf tile, int outer);
+
+    /// <summary>Starts to bring a chunk of eight to shared memory; zeros beyond the ends.</summary>
+    /// <param name="target">Where the chunk goes.</param>
+    /// <param name="part">What <see cref="Outer"/> gave.</param>
+    /// <param name="outer">The chunk's first outer element; it exists below <paramref name="outerEnd"/>.</param>
+    /// <param name="depth">Its first k; it exists below <paramref name="depthEnd"/>.</param>
+    static abstract void Copy<T>(TSelf tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged;
+}
+
+/// <summary>A tile whose chunks are whole and aligned in memory: 16 bytes at a time, past the registers.</summary>
+internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<WholeChunks<TOperand>> where TOperand : struct, IGpuOperand
+{
+    private readonly TOperand _operand = operand;
+
+    public static OperandPart Outer(WholeChunks<TOperand> tile, int outer) => tile._operand.Row(outer);
+
+    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged
+    {
+        int place = tile._operand.Place(part, tile._operand.Column(depth));
+        if (outer >= outerEnd || depth >= depthEnd) place = -1;
+        TensorCore.CopyAsync(ref shared[target], ref from.Cast<Words4>()[Math.Max(place, 0) >> 3], place);
+    }
+}
+
+/// <summary>A tile of any other operand, such as an image of three channels: element by element, through the registers. Several times slower.</summary>
+internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : IGpuTile<SingleElements<TOperand, TLayout>>
+    where TOperand : struct, IGpuOperand where TLayout : struct, ITileLayout
+{
+    private readonly TOperand _operand = operand;
+
+    public static OperandPart Outer(SingleElements<TOperand, TLayout> tile, int outer) => default;
+
+    public static void Copy<T>(SingleElements<TOperand, TLayout> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged
+    {
+        for (int pair = 0; pair < 4; pair++)
+        {
+            uint low = Bits(tile, from.Cast<ushort>(), outer, outerEnd, depth, depthEnd, pair * 2), high = Bits(tile, from.Cast<ushort>(), outer, outerEnd, depth, depthEnd, pair * 2 + 1);
+            shared.Cast<uint>()[(target << 2) + pair] = low | high << 16;
+        }
+    }
+
+    private static uint Bits(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int outer, int outerEnd, int depth, int depthEnd, int step)
+    {
+        int o = outer + (1 - TLayout.AlongDepth) * step, d = depth + TLayout.AlongDepth * step;
+        int place = o < outerEnd && d < depthEnd ? tile._operand.Place(tile._operand.Row(o), tile._operand.Column(d)) : -1;
+        return place < 0 ? 0u : from[place];
+    }
+}

@@ -1,0 +1,81 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>Binds a product to <see cref="TensorProduct"/>: finds the readers and layouts of its operands, and the tile.</summary>
+internal static class TensorBinder
+{
+    public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan)
+        where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        var user = new User<T, TStorage>(gpu, product, plan);
+        return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(gpu, user);
+    }
+
+    /// <summary>Whether chunks of eight are whole and aligned: all that the fast way asks of a shape.</summary>
+    /// <param name="adjoining">Elements along the direction in which neighbours adjoin.</param>
+    /// <param name="pitch">From one line of them to the next.</param>
+    /// <param name="start">The first.</param>
+    private static bool Whole(Tensor tensor, long adjoining, long pitch, long start) => ((adjoining | pitch | (start + tensor.Start)) & 7) == 0;
+
+    private static bool Whole(MatrixOperand operand) => operand switch
+    {
+        DenseOperand o => Whole(o.Source, o.Transposed ? o.Rows : o.Columns, o.Pitch, o.Start),
+        PatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupChannels, g.Channels, 0),
+        GradientPatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.Filters, 0),
+        ReversedTapsOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.GroupFilters, 0),
+        _ => false,
+    };
+
+    private sealed class User<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan) : IGpuElementUser
+        where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => product.A switch
+        {
+            DenseOperand { Transposed: false } a => WithA<TElement, DepthChunks, GpuDense>(element, new(a)),
+            DenseOperand a => WithA<TElement, OuterChunks, GpuDense>(element, new(a)),
+            PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, GpuPatches>(element, new(a.Geometry, a.Group)),
+            PatchesOperand a => WithA<TElement, OuterChunks, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
+            GradientPatchesOperand a => WithA<TElement, DepthChunks, GpuGradientPatches>(element, new(a.Geometry, a.Group)),
+            _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
+        };
+
+        private Action WithA<TElement, TLayoutA, TA>(TElement element, TA a) where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuOperand =>
+            Whole(product.A)
+                ? WithB<TElement, TLayoutA, WholeChunks<TA>>(element, new(a))
+                : WithB<TElement, TLayoutA, SingleElements<TA, TLayoutA>>(element, new(a));
+
+        private Action WithB<TElement, TLayoutA, TA>(TElement element, TA a) where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> => product.B switch
+        {
+            DenseOperand { Transposed: false } b => WithB<TElement, TLayoutA, TA, OuterChunks, GpuTransposed<GpuDense>>(element, a, new(new(b))),
+            DenseOperand b => WithB<TElement, TLayoutA, TA, DepthChunks, GpuTransposed<GpuDense>>(element, a, new(new(b))),
+            ReversedTapsOperand b => WithB<TElement, TLayoutA, TA, DepthChunks, GpuTransposed<GpuReversedTaps>>(element, a, new(new(b.Geometry, b.Group))),
+            _ => throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand."),
+        };
+
+        private Action WithB<TElement, TLayoutA, TA, TLayoutB, TB>(TElement element, TA a, TB b)
+            where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> where TLayoutB : struct, ITileLayout where TB : struct, IGpuOperand =>
+            Whole(product.B)
+                ? WithTiles<TElement, TLayoutA, TA, TLayoutB, WholeChunks<TB>>(element, a, new(b))
+                : WithTiles<TElement, TLayoutA, TA, TLayoutB, SingleElements<TB, TLayoutB>>(element, a, new(b));
+
+        private Action WithTiles<TElement, TLayoutA, TA, TLayoutB, TB>(TElement element, TA a, TB b)
+            where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> where TLayoutB : struct, ITileLayout where TB : struct, IGpuTile<TB>
+        {
+            var (m, n, tile) = (product.M, product.N, plan.Tile);
+            int down = (m + tile.Rows - 1) / tile.Rows, across = (n + tile.Columns - 1) / tile.Columns;
+            var target = ProductTarget<T, TElement>.Of(gpu, product, element);
+            bool whole = Whole(product.C, n, product.Pitch, product.Start);
+            var arguments = new TensorProduct.Arguments<T, TA, TB, TElement>(
+                gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, product.K, plan.PartDepth, down, across,
+                gpu.PartialSums, plan.Parts > 1, whole, target);
+            var (groups, threads) = (new Index3D(checked(down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
+            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments)
+                : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments)
+                : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments);
+            if (plan.Parts == 1) return run;
+            var add = gpu.For((long)m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, m, n, target));
+            return () => { run(); add(); };
+        }
+    }
+}

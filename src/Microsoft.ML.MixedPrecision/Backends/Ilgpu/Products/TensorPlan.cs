@@ -1,0 +1,60 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>A tile of <see cref="TensorProduct"/>, and what is known of its cost.</summary>
+/// <param name="Rows">Of C.</param>
+/// <param name="Columns">Of C.</param>
+/// <param name="Threads">Of a group.</param>
+/// <param name="Resident">Groups that share a multiprocessor: by registers, or by shared memory on sm_80.</param>
+/// <param name="Efficiency">Of the multiprocessor's rate with that many groups: smaller tiles load more for each multiplication.</param>
+internal readonly record struct TensorTile(int Rows, int Columns, int Threads, int Resident, double Efficiency);
+
+/// <summary>
+/// How a product is laid out on tensor cores: which tile, and into how many parts k is cut. The cost is a model of a large GPU, the same
+/// on every device, so that a product's bits depend on its shape alone.
+/// </summary>
+internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartDepth)
+{
+    /// <summary>Most floats that the sums of all parts take: 16 MB.</summary>
+    public const int MostPartialSums = 4 << 20;
+
+    public static readonly TensorTile Large = new(128, 128, 256, 2, 1.0), Tall = new(128, 64, 128, 4, 0.8), Small = new(64, 64, 64, 6, 0.6);
+
+    /// <summary>
+    /// The model, in cycles. A multiprocessor multiplies 1,024 pairs a cycle; a step of k takes at least as long as its barrier and loads;
+    /// a launch and a tile's start and end have their price, and parts' sums are written and read. To be tuned on hardware.
+    /// </summary>
+    private const double Multiprocessors = 132, Rate = 1024, StepLatency = 300, TileStart = 2500, Launch = 4000, PartialBytesPerCycle = 1500;
+
+    private const int MostParts = 128, LeastPartDepth = 128;
+
+    /// <summary>The cheapest layout of a product.</summary>
+    public static TensorPlan Choose(int m, int n, int k)
+    {
+        var (best, least) = (default(TensorPlan), double.PositiveInfinity);
+        foreach (var tile in (ReadOnlySpan<TensorTile>)[Large, Tall, Small])
+        {
+            for (int parts = 1; parts <= MostParts; parts *= 2)
+            {
+                if (parts > 1 && (k < parts * LeastPartDepth || (long)parts * m * n > MostPartialSums)) break;
+                int partDepth = Steps((k + parts - 1) / parts) * TensorProduct.Depth;
+                var plan = new TensorPlan(tile, (k + partDepth - 1) / partDepth, partDepth);
+                double cost = plan.Cycles(m, n);
+                if (cost < least) (best, least) = (plan, cost);
+            }
+        }
+        return best;
+    }
+
+    private double Cycles(int m, int n)
+    {
+        double groups = (double)Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / TensorProduct.Depth;
+        double arithmetic = here * steps * Tile.Rows * Tile.Columns * TensorProduct.Depth / (Rate * Tile.Efficiency);
+        double waves = Math.Ceiling(here / Tile.Resident), waiting = waves * steps * StepLatency;
+        double adding = Parts == 1 ? 0 : Launch + 8.0 * Parts * m * n / PartialBytesPerCycle;
+        return Math.Max(arithmetic, waiting) + waves * TileStart + adding;
+    }
+
+    private static int Steps(int depth) => (depth + TensorProduct.Depth - 1) / TensorProduct.Depth;
+
+    private static int Tiles(int length, int tile) => (length + tile - 1) / tile;
+}

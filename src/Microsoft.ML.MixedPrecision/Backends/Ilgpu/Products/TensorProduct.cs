@@ -1,0 +1,108 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// The matrix product on tensor cores: C[m, n] = f(A[m, k] * B[k, n] + bias[n]), halves in, FP32 sums, halves out. For CUDA from sm_75 on.
+/// <para>
+/// A group of warps makes a tile of C, each warp 64 x 32 of it. Tiles of A and B, 32 values of k deep, go through a ring of three stages in shared
+/// memory: while one is multiplied, the next two are under way. One barrier a step: after it this step's tiles are complete, and nobody reads
+/// those of the step before any more, whose stage is then filled again.
+/// </para>
+/// <para>
+/// Where C is small and k long, k is cut into parts as in <see cref="PortableProduct"/>. <see cref="TensorPlan"/> chooses tile and parts by the
+/// shape alone, so an element is summed in the same order in every run.
+/// </para>
+/// </summary>
+internal static class TensorProduct
+{
+    /// <summary>Values of k in a stage.</summary>
+    public const int Depth = 32;
+
+    /// <summary>Stages of the ring.</summary>
+    public const int Stages = 3;
+
+    /// <summary>Rows of tiles that neighbouring groups share, so that what they read stays in the L2 cache.</summary>
+    private const int BandRows = 16;
+
+    /// <summary>
+    /// What a launch is given. Fields, and everything is passed on by value: where a kernel of this size takes the address of its arguments, as a call of
+    /// a property does, ILGPU 1.5.3 may leave them all in local memory.
+    /// </summary>
+    internal readonly struct Arguments<T, TA, TB, TElement>(
+        ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int m, int n, int k, int partDepth, int tilesDown, int tilesAcross,
+        ArrayView<float> partialSums, bool partial, bool wholeChunks, ProductTarget<T, TElement> target)
+        where T : unmanaged where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> where TElement : struct, IGpuElement
+    {
+        public readonly ArrayView<T> A = a, B = b;
+        public readonly TA TileA = tileA;
+        public readonly TB TileB = tileB;
+        public readonly int M = m, N = n, K = k, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
+        public readonly ArrayView<float> PartialSums = partialSums;
+        public readonly int Partial = partial ? 1 : 0, WholeChunks = wholeChunks ? 1 : 0;
+        public readonly ProductTarget<T, TElement> Target = target;
+    }
+
+    public static void Run<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement>(Arguments<T, TA, TB, TElement> a)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, ITensorShape
+        where TA : struct, IGpuTile<TA> where TLayoutA : struct, ITileLayout
+        where TB : struct, IGpuTile<TB> where TLayoutB : struct, ITileLayout
+        where TElement : struct, IGpuElement
+    {
+        int rows = TShape.WarpsDown * WarpTile.Rows, columns = TShape.WarpsAcross * WarpTile.Columns;
+        int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8);
+        var shared = TShape.Shared();
+
+        // Bands of tiles, each walked column by column.
+        int group = Grid.IdxX, bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
+        int bandRows = Math.Min(BandRows, a.TilesDown - band * BandRows), across = inBand / bandRows;
+        int firstRow = (band * BandRows + inBand - across * bandRows) * rows, firstColumn = across * columns;
+
+        int threads = TShape.WarpsDown * TShape.WarpsAcross * 32, thread = Group.IdxX, lane = thread & 31, warp = thread >> 5;
+        int warpRow = warp / TShape.WarpsAcross * WarpTile.Rows, warpColumn = warp % TShape.WarpsAcross * WarpTile.Columns;
+        int placeA = TLayoutA.LeftPlace(lane, warpRow, rows), placeB = tileA + TLayoutB.RightPlace(lane, warpColumn, columns);
+
+        var copiesA = TileCopy<TA, TLayoutA>.Of(a.TileA, firstRow, rows, thread, threads);
+        var copiesB = TileCopy<TB, TLayoutB>.Of(a.TileB, firstColumn, columns, thread, threads);
+
+        int part = Grid.IdxY, first = part * a.PartDepth, end = Math.Min(a.K, first + a.PartDepth);
+        for (int stage = 0; stage < Stages - 1; stage++)
+        {
+            TileCopy<TA, TLayoutA>.Start(copiesA, a.A, a.TileA, shared, stage * stageSize, firstRow, a.M, first + stage * Depth, end, rows, thread, threads);
+            TileCopy<TB, TLayoutB>.Start(copiesB, a.B, a.TileB, shared, stage * stageSize + tileA, firstColumn, a.N, first + stage * Depth, end, columns, thread, threads);
+            TensorCore.CommitCopies();
+        }
+
+        var sums = default(WarpTile);
+        int reading = 0, writing = (Stages - 1) * stageSize;
+        for (int k = first; k < end; k += Depth)
+        {
+            TensorCore.WaitForCopies(Stages - 2);
+            Group.Barrier();
+            int next = k + (Stages - 1) * Depth;
+            if (next < end)
+            {
+                TileCopy<TA, TLayoutA>.Start(copiesA, a.A, a.TileA, shared, writing, firstRow, a.M, next, end, rows, thread, threads);
+                TileCopy<TB, TLayoutB>.Start(copiesB, a.B, a.TileB, shared, writing + tileA, firstColumn, a.N, next, end, columns, thread, threads);
+            }
+            TensorCore.CommitCopies(); // also where there is nothing to copy: waiting counts groups
+            sums = WarpTile.MultiplyAdd<TLayoutA, TLayoutB>(sums, shared, reading + placeA, reading + placeB);
+            sums = WarpTile.MultiplyAdd<TLayoutA, TLayoutB>(sums, shared, reading + TLayoutA.SecondHalf(placeA, rows), reading + tileA + TLayoutB.SecondHalf(placeB - tileA, columns));
+            reading = reading == (Stages - 1) * stageSize ? 0 : reading + stageSize;
+            writing = writing == (Stages - 1) * stageSize ? 0 : writing + stageSize;
+        }
+
+        TensorCore.WaitForCopies(0); // zeros beyond the end of a short k may be under way
+        int row = warpRow + (lane >> 2), column = warpColumn + ((lane & 3) << 1);
+        if (a.Partial != 0)
+        {
+            var partial = new PartStore(a.PartialSums, part * a.M, a.M, a.N);
+            TensorStore.Each(sums, partial, firstRow + row, firstColumn + column);
+            return;
+        }
+        Group.Barrier();
+        TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), a.Target.Bias, a.Target.HasBias, a.N, firstColumn, columns), row, column);
+        Group.Barrier();
+        TensorStore.Tile<T, TStorage, TElement>(shared, a.Target, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
+    }
+}

@@ -1,0 +1,101 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>Takes neighbouring sums of a row.</summary>
+internal interface ISumStore<TSelf> where TSelf : struct, ISumStore<TSelf>
+{
+    /// <param name="row">Of the first sum.</param>
+    /// <param name="column">Of the first sum; even.</param>
+    static abstract void Pair(TSelf store, int row, int column, float first, float second);
+}
+
+/// <summary>The sums of a part of k, to be added by <see cref="PartTotal"/>.</summary>
+internal readonly struct PartStore(ArrayView<float> partialSums, int partRow, int m, int n) : ISumStore<PartStore>
+{
+    private readonly ArrayView<float> _partialSums = partialSums;
+    private readonly int _partRow = partRow, _m = m, _n = n;
+
+    public static void Pair(PartStore store, int row, int column, float first, float second)
+    {
+        if (row >= store._m) return;
+        int place = (store._partRow + row) * store._n + column;
+        if (column < store._n) store._partialSums[place] = first;
+        if (column + 1 < store._n) store._partialSums[place + 1] = second;
+    }
+}
+
+/// <summary>Adds the bias, rounds to halves and puts them to shared memory, from where whole chunks go on.</summary>
+internal readonly struct SharedStore<T, TStorage>(ArrayView<uint> pairs, ArrayView<T> bias, int hasBias, int n, int firstColumn, int columns) : ISumStore<SharedStore<T, TStorage>>
+    where T : unmanaged where TStorage : struct, IStorage<T>
+{
+    private readonly ArrayView<uint> _pairs = pairs;
+    private readonly ArrayView<T> _bias = bias;
+    private readonly int _hasBias = hasBias, _n = n, _firstColumn = firstColumn, _columns = columns;
+
+    public static void Pair(SharedStore<T, TStorage> store, int row, int column, float first, float second)
+    {
+        if (store._hasBias != 0)
+        {
+            // A bound is cheaper than a branch; what lies beyond the end is not stored.
+            first += TStorage.Load(store._bias[Math.Min(store._firstColumn + column, store._n - 1)]);
+            second += TStorage.Load(store._bias[Math.Min(store._firstColumn + column + 1, store._n - 1)]);
+        }
+        store._pairs[(TensorStore.Place(row, column, store._columns) << 2) + ((column >> 1) & 3)] = TensorCore.PackHalves(first, second);
+    }
+}
+
+/// <summary>The way of a tile's sums from registers to C: lanes hold scattered pairs, which go through shared memory and leave in rows of 16 bytes.</summary>
+internal static class TensorStore
+{
+    /// <summary>Where the chunk of a column lies; chunks change places within a row so that the lanes of a warp write to different banks.</summary>
+    public static int Place(int row, int column, int columns) => row * (columns >> 3) + ((column >> 3) ^ (row & 7));
+
+    /// <summary>Hands all of a lane's pairs over.</summary>
+    /// <param name="row">Of the lane's first pair.</param>
+    /// <param name="column">Of the lane's first pair.</param>
+    public static void Each<TStore>(WarpTile sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
+    {
+        Row(sums.M0, store, row, column);
+        Row(sums.M1, store, row + 16, column);
+        Row(sums.M2, store, row + 32, column);
+        Row(sums.M3, store, row + 48, column);
+    }
+
+    private static void Row<TStore>(SumRow sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
+    {
+        Fragment(sums.N0, store, row, column);
+        Fragment(sums.N1, store, row, column + 8);
+        Fragment(sums.N2, store, row, column + 16);
+        Fragment(sums.N3, store, row, column + 24);
+    }
+
+    private static void Fragment<TStore>(Sums sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
+    {
+        TStore.Pair(store, row, column, sums.C0, sums.C1);
+        TStore.Pair(store, row + 8, column, sums.C2, sums.C3);
+    }
+
+    /// <summary>Stores the halves in shared memory, after what follows the product is done to them: it commutes with the rounding.</summary>
+    public static void Tile<T, TStorage, TElement>(
+        ArrayView<Words4> shared, ProductTarget<T, TElement> target, int wholeChunks, int firstRow, int m, int rows, int firstColumn, int n, int columns, int thread, int threads)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    {
+        var halves = shared.Cast<T>();
+        int shift = columns == 128 ? 4 : 3, chunk = thread & ((1 << shift) - 1), column = firstColumn + (chunk << 3);
+        for (int row = thread >> shift; row < rows; row += threads >> shift)
+        {
+            if (firstRow + row >= m || column >= n) continue;
+            int from = Place(row, chunk << 3, columns) << 3, place = target.Start + (firstRow + row) * target.Pitch + column;
+            if (wholeChunks != 0)
+            {
+                TStorage.Store8(target.C, place, target.Element.Apply(TStorage.Load8(halves, from), place));
+            }
+            else
+            {
+                int count = Math.Min(n - column, 8);
+                for (int i = 0; i < count; i++) target.C[place + i] = TStorage.Store(target.Element.Apply(TStorage.Load(halves[from + i]), place + i));
+            }
+        }
+    }
+}

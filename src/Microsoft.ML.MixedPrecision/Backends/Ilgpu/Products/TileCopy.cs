@@ -1,0 +1,35 @@
+using ILGPU;
+
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// What one thread does for each tile of an operand: two or four chunks of eight, always at the same outer elements, of which it keeps in registers
+/// what they contribute to places.
+/// </summary>
+internal readonly struct TileCopy<TTile, TLayout>(OperandPart part0, OperandPart part1, OperandPart part2, OperandPart part3)
+    where TTile : struct, IGpuTile<TTile> where TLayout : struct, ITileLayout
+{
+    private readonly OperandPart _part0 = part0, _part1 = part1, _part2 = part2, _part3 = part3;
+
+    /// <param name="first">The tile's first outer element in the product.</param>
+    /// <param name="length">The tile's outer elements: a constant, as the number of threads.</param>
+    public static TileCopy<TTile, TLayout> Of(TTile tile, int first, int length, int thread, int threads) => new(
+        TTile.Outer(tile, first + TLayout.Outer(thread, length)), TTile.Outer(tile, first + TLayout.Outer(thread + threads, length)),
+        TTile.Outer(tile, first + TLayout.Outer(thread + 2 * threads, length)), TTile.Outer(tile, first + TLayout.Outer(thread + 3 * threads, length)));
+
+    /// <summary>Starts the copies of a tile.</summary>
+    public static void Start<T>(TileCopy<TTile, TLayout> copy, ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, int first, int outerEnd, int depth, int depthEnd, int length, int thread, int threads) where T : unmanaged
+    {
+        Chunk(from, tile, shared, target, copy._part0, first, outerEnd, depth, depthEnd, length, thread);
+        Chunk(from, tile, shared, target, copy._part1, first, outerEnd, depth, depthEnd, length, thread + threads);
+        if (length * (TensorProduct.Depth / 8) == 2 * threads) return;
+        Chunk(from, tile, shared, target, copy._part2, first, outerEnd, depth, depthEnd, length, thread + 2 * threads);
+        Chunk(from, tile, shared, target, copy._part3, first, outerEnd, depth, depthEnd, length, thread + 3 * threads);
+    }
+
+    private static void Chunk<T>(ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, OperandPart part, int first, int outerEnd, int depth, int depthEnd, int length, int chunk) where T : unmanaged
+    {
+        int outer = TLayout.Outer(chunk, length), inner = TLayout.Depth(chunk, length);
+        TTile.Copy(tile, from, shared, target + TLayout.Place(outer, inner, length), part, first + outer, outerEnd, depth + inner, depthEnd);
+    }
+}

@@ -1,0 +1,109 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>
+/// The tensor-core product on the simulator and as PTX, against sums in FP64: every tile, every operand, sizes that are and are not multiples of
+/// eight, one part of k and several.
+/// </summary>
+[TestClass]
+public sealed class TensorProductTests
+{
+    private static readonly TensorTile[] Tiles = [TensorPlan.Small, TensorPlan.Tall, TensorPlan.Large];
+
+    private static readonly (int M, int N, int K, int PartDepth)[] Sizes =
+        [(8, 8, 8, 32), (64, 64, 32, 32), (136, 72, 104, 128), (72, 200, 136, 64), (1, 1, 1, 32), (65, 33, 17, 32), (130, 67, 99, 64)];
+
+    private static readonly Conv2dGeometry[] Geometries =
+    [
+        new(2, 5, 4, 8, 16, new(3, 1, 1, 1), Groups: 1),
+        new(1, 9, 8, 3, 8, new(3, 2, 1, 1), Groups: 1),
+        new(2, 7, 9, 16, 32, new(new(2, 3), new(2, 1), new(1, 2), new(1, 2)), Groups: 2),
+        new(2, 6, 5, 3, 3, new(new(3, 2), new(1, 3), new(0, 1), new(2, 1)), Groups: 3),
+    ];
+
+    /// <summary>Every tile on the simulator, and as PTX for GPUs with and without asynchronous copies.</summary>
+    public static IEnumerable<TestDataRow<(string Device, int Tile)>> All =>
+        from device in (string[])["simulator", "ptx sm_80", "ptx sm_75"]
+        from tile in Enumerable.Range(0, Tiles.Length)
+        select new TestDataRow<(string, int)>((device, tile)) { DisplayName = $"{device}, {Tiles[tile].Rows} x {Tiles[tile].Columns}" };
+
+    [TestMethod, DynamicData(nameof(All))]
+    public void Dense_operands_with_a_bias((string Device, int Tile) row)
+    {
+        foreach (var (m, n, k, partDepth) in Sizes)
+        {
+            foreach (bool transposedA in (ReadOnlySpan<bool>)[false, true])
+            {
+                bool transposedB = transposedA ^ (m > 64);
+                using var run = Create(row.Device);
+                var (sourceA, a) = run.Random("A", m * k);
+                var (sourceB, b) = run.Random("B", k * n);
+                var (bias, biasValues) = run.Random("bias", n);
+                var c = run.Filled("C", m * n);
+                run.Execute(new Fixed(new MatrixProduct("Test",
+                    new DenseOperand(sourceA, m, k, 0, transposedA ? m : k, transposedA), new DenseOperand(sourceB, k, n, 0, transposedB ? k : n, transposedB), c, 0, n, bias), Tiles[row.Tile], partDepth));
+
+                var expected = new double[m * n];
+                for (int i = 0; i < m; i++)
+                {
+                    for (int j = 0; j < n; j++)
+                    {
+                        double sum = biasValues[j];
+                        for (int l = 0; l < k; l++) sum += (double)a[transposedA ? l * m + i : i * k + l] * b[transposedB ? j * k + l : l * n + j];
+                        expected[i * n + j] = sum;
+                    }
+                }
+                run.Check(expected, c, k + 1, $"{m} x {n} x {k}, A {(transposedA ? "transposed" : "plain")}, B {(transposedB ? "transposed" : "plain")}");
+            }
+        }
+    }
+
+    [TestMethod, DynamicData(nameof(All))]
+    public void The_three_passes_of_a_convolution((string Device, int Tile) row)
+    {
+        foreach (var g in Geometries)
+        {
+            using var run = Create(row.Device);
+            var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
+            var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
+            var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
+            var forward = run.Filled("output", g.OutPixels * g.Filters);
+            var weightGradient = run.Filled("weight gradient", (int)g.GroupWeights * g.Groups);
+            var inputGradient = run.Filled("input gradient", g.InPixels * g.Channels);
+            for (int group = 0; group < g.Groups; group++)
+            {
+                foreach (var product in (ReadOnlySpan<MatrixProduct>)[
+                    new("Forward", new PatchesOperand(imageTensor, g, group, Transposed: false),
+                        new DenseOperand(weightTensor, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false), forward, group * g.GroupFilters, g.Filters),
+                    new("WeightGradient", new PatchesOperand(imageTensor, g, group, Transposed: true),
+                        new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false), weightGradient, group * g.GroupWeights, g.GroupFilters),
+                    new("InputGradient", new GradientPatchesOperand(gradientTensor, g, group), new ReversedTapsOperand(weightTensor, g, group), inputGradient, group * g.GroupChannels, g.Channels)])
+                {
+                    run.Execute(new Fixed(product, Tiles[row.Tile], 64));
+                }
+            }
+            double[] y = new double[forward.Length], dw = new double[weightGradient.Length], dx = new double[inputGradient.Length];
+            foreach (var t in Convolution.Terms(g))
+            {
+                y[t.Output] += (double)image[t.Image] * weights[t.Weight];
+                dw[t.Weight] += (double)image[t.Image] * gradient[t.Output];
+                dx[t.Image] += (double)gradient[t.Output] * weights[t.Weight];
+            }
+            run.Check(y, forward, g.Patch, $"{g}, forward");
+            run.Check(dw, weightGradient, g.OutPixels, $"{g}, weight gradient");
+            run.Check(dx, inputGradient, g.KernelHeight * g.KernelWidth * g.GroupFilters, $"{g}, input gradient");
+        }
+    }
+
+    private static ProductRun Create(string device) => new(new IlgpuBackend(
+        Precision.Mixed, device switch { "simulator" => IlgpuDevice.Simulator, "ptx sm_80" => PtxDevice.Ampere, _ => PtxDevice.Turing }, HalfFormat.Native, tensorCores: true));
+
+    /// <summary>A product with a given tile and given parts, where the plan would choose others.</summary>
+    private sealed class Fixed(MatrixProduct product, TensorTile tile, int partDepth) : Kernel
+    {
+        public override string Name => product.Name;
+        public override IReadOnlyList<Tensor> Reads => product.Reads;
+        public override IReadOnlyList<Tensor> Writes => product.Writes;
+        public override Action BindCpu<T, TStorage>(CpuBackend cpu) => product.BindCpu<T, TStorage>(cpu);
+        public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => TensorBinder.Bind<T, TStorage>(gpu, product, new(tile, (product.K + partDepth - 1) / partDepth, partDepth));
+    }
+}
