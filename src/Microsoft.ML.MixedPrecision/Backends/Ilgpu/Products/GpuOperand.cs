@@ -1,3 +1,5 @@
+using ILGPU.Util;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>What a row or a column contributes to an element's place. What each part means is the operand's own affair.</summary>
@@ -16,7 +18,7 @@ internal interface IGpuOperand
 
     OperandPart Column(int column);
 
-    /// <summary>The element's place in the source, or -1 where it is a zero that nobody stored.</summary>
+    /// <summary>The element's place in the source, or -1 where it is a zero that nobody stored. Without branches: it is the inner loop of a convolution.</summary>
     int Place(OperandPart row, OperandPart column);
 }
 
@@ -76,8 +78,7 @@ internal readonly record struct GpuPatches : IGpuOperand
     public int Place(OperandPart row, OperandPart column)
     {
         int y = row.Y + column.Y, x = row.Z + column.Z;
-        if (y < 0 || y >= _height || x < 0 || x >= _width) return -1;
-        return row.X + (y * _width + x) * _channels + column.X;
+        return Utilities.Select(((uint)y < (uint)_height) & ((uint)x < (uint)_width), row.X + (y * _width + x) * _channels + column.X, -1);
     }
 }
 
@@ -117,11 +118,10 @@ internal readonly record struct GpuGradientPatches : IGpuOperand
 
     public int Place(OperandPart row, OperandPart column)
     {
-        int top = row.Y - column.Y, left = row.Z - column.Z;
-        if (top < 0 || left < 0) return -1;
-        int y = _strideY.Divide(top), x = _strideX.Divide(left);
-        if (y * _strideY.Value != top || x * _strideX.Value != left || y >= _outHeight || x >= _outWidth) return -1;
-        return row.X + (y * _outWidth + x) * _filters + column.X;
+        // Where top or left is negative, the quotient of its 32 bits is at least 2^31 / stride: beyond the end.
+        int top = row.Y - column.Y, left = row.Z - column.Z, y = _strideY.Divide(top), x = _strideX.Divide(left);
+        bool there = (y * _strideY.Value == top) & (x * _strideX.Value == left) & ((uint)y < (uint)_outHeight) & ((uint)x < (uint)_outWidth);
+        return Utilities.Select(there, row.X + (y * _outWidth + x) * _filters + column.X, -1);
     }
 }
 

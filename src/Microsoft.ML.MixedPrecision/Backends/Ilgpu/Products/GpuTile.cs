@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -28,8 +29,7 @@ internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<Whol
 
     public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged
     {
-        int place = tile._operand.Place(part, tile._operand.Column(depth));
-        if (outer >= outerEnd || depth >= depthEnd) place = -1;
+        int place = Utilities.Select((outer < outerEnd) & (depth < depthEnd), tile._operand.Place(part, tile._operand.Column(depth)), -1);
         TensorCore.CopyAsync(ref shared[target], ref from.Cast<Words4>()[Math.Max(place, 0) >> 3], place);
     }
 }
