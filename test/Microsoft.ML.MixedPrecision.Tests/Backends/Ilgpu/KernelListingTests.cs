@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using ILGPU.Runtime.Cuda;
 
 namespace Microsoft.ML.MixedPrecision.Tests;
 
@@ -83,5 +84,14 @@ public sealed class KernelListingTests
     private static bool IsLossOfRows(Type type) => type == typeof(SoftmaxCrossEntropyRows) || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ElementLossRows<>));
 
     private static KernelListing Listing(BoundKernel kernel, string architecture) => Listings.GetOrAdd((kernel, architecture), static key =>
-        CudaTools.Assemble(PtxCheck.Compile(key.Item1).Replace(".target sm_80", $".target {key.Item2}", StringComparison.Ordinal), key.Item2, disassemble: key.Item2 == Shown));
+        CudaTools.Assemble(PtxCheck.Compile(key.Item1, Target(key.Item2)), key.Item2, disassemble: key.Item2 == Shown));
+
+    private static CudaArchitecture Target(string name) => name switch
+    {
+        "sm_75" => CudaArchitecture.SM_75,
+        "sm_80" => CudaArchitecture.SM_80,
+        "sm_86" => CudaArchitecture.SM_86,
+        "sm_89" => CudaArchitecture.SM_89,
+        _ => CudaArchitecture.SM_90,
+    };
 }

@@ -98,7 +98,7 @@ public sealed class TensorProductTests
         Precision.Mixed, device switch { "simulator" => IlgpuDevice.Simulator, "ptx sm_80" => PtxDevice.Ampere, _ => PtxDevice.Turing }, HalfFormat.Native, tensorCores: true));
 
     /// <summary>A product with a given tile and given parts, where the plan would choose others.</summary>
-    private sealed class Fixed(MatrixProduct product, TensorTile tile, int partDepth) : Kernel
+    internal sealed class Fixed(MatrixProduct product, TensorTile tile, int partDepth) : Kernel
     {
         public override string Name => product.Name;
         public override IReadOnlyList<Tensor> Reads => product.Reads;

@@ -25,7 +25,7 @@ public sealed class TensorPtxTests
     }
 
     /// <summary>The products of a linear layer and of convolutions, whole and odd, as the tiles' kernels.</summary>
-    private static IReadOnlyCollection<BoundKernel> Kernels()
+    internal static IReadOnlyCollection<BoundKernel> Kernels()
     {
         using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator, HalfFormat.Native, tensorCores: true);
         var tensor = new Tensor("all", ElementType.Working, Region.Activations, 8192) { ArenaOffset = 0 };

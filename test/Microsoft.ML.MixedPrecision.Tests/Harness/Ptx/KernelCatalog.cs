@@ -42,6 +42,7 @@ internal static class KernelCatalog
         foreach (var precision in (Precision[])[Precision.Mixed, Precision.Single])
         {
             kernels.UnionWith(OfResidentRows(precision));
+            if (precision == Precision.Mixed) kernels.UnionWith(TensorPtxTests.Kernels());
             foreach (int channels in (int[])[8, 3])
             {
                 foreach (var (i, layer) in Layers.Index())

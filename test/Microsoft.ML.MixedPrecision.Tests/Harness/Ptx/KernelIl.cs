@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Reflection.Emit;
+using ILGPU.IR.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision.Tests;
 
@@ -19,7 +20,8 @@ internal static class KernelIl
         var pending = new Stack<MethodBase>(kernels);
         while (pending.TryPop(out var method))
         {
-            if (method.GetMethodBody() is null || method.DeclaringType!.Assembly == typeof(object).Assembly || method.DeclaringType.Namespace?.StartsWith("ILGPU", StringComparison.Ordinal) == true || !reached.Add(method)) continue;
+            if (method.GetMethodBody() is null || method.DeclaringType!.Assembly == typeof(object).Assembly || method.DeclaringType.Namespace?.StartsWith("ILGPU", StringComparison.Ordinal) == true) continue;
+            if (method.IsDefined(typeof(IntrinsicImplementationAttribute), inherit: false) || !reached.Add(method)) continue; // an intrinsic's body is for the simulator alone
             Type? constrained = null;
             foreach (var instruction in Read(method))
             {

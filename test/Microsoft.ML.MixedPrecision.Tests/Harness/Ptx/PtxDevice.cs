@@ -14,8 +14,11 @@ internal sealed class PtxDevice : IlgpuDevice
 
     private readonly CudaArchitecture _architecture;
 
-    private PtxDevice(CudaArchitecture architecture) : base(Simulator.Accelerator, Simulator.Accelerator, new(() => Simulator.Accelerator), $"PTX interpreter ({architecture})") =>
-        _architecture = architecture;
+    private readonly Func<string, string> _edit;
+
+    /// <param name="edit">What is done to the PTX of kernels that group themselves before it runs: to plant a fault.</param>
+    public PtxDevice(CudaArchitecture architecture, Func<string, string>? edit = null) : base(Simulator.Accelerator, Simulator.Accelerator, new(() => Simulator.Accelerator), $"PTX interpreter ({architecture})") =>
+        (_architecture, _edit) = (architecture, edit ?? (ptx => ptx));
 
     public static PtxDevice Ampere { get; } = new(CudaArchitecture.SM_80);
 
@@ -34,7 +37,7 @@ internal sealed class PtxDevice : IlgpuDevice
 
     public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads)
     {
-        string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true), _architecture);
+        string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true), _architecture));
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
     }
 }

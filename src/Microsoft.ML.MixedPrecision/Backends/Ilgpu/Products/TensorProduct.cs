@@ -59,7 +59,7 @@ internal static class TensorProduct
         int firstRow = (band * BandRows + inBand - across * bandRows) * rows, firstColumn = across * columns;
 
         int threads = TShape.WarpsDown * TShape.WarpsAcross * 32, thread = Group.IdxX, lane = thread & 31, warp = thread >> 5;
-        int warpRow = warp / TShape.WarpsAcross * WarpTile.Rows, warpColumn = warp % TShape.WarpsAcross * WarpTile.Columns;
+        int warpRow = (warp >> TShape.AcrossShift) * WarpTile.Rows, warpColumn = (warp & (TShape.WarpsAcross - 1)) * WarpTile.Columns;
         int placeA = TLayoutA.LeftPlace(lane, warpRow, rows), placeB = tileA + TLayoutB.RightPlace(lane, warpColumn, columns);
 
         var copiesA = TileCopy<TA, TLayoutA>.Of(a.TileA, firstRow, rows, thread, threads);

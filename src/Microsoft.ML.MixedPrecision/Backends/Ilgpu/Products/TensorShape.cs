@@ -7,7 +7,11 @@ internal interface ITensorShape
 {
     static abstract int WarpsDown { get; }
 
+    /// <summary>A power of two.</summary>
     static abstract int WarpsAcross { get; }
+
+    /// <summary>n &gt;&gt; AcrossShift is n / WarpsAcross: see <see cref="IGpuVector{TSelf}.Shift"/>.</summary>
+    static abstract int AcrossShift { get; }
 
     /// <summary>Shared memory for the three stages of tiles of A and B; its size must be a literal.</summary>
     static abstract ArrayView<Words4> Shared();
@@ -18,6 +22,7 @@ internal readonly struct LargeShape : ITensorShape
 {
     public static int WarpsDown => 2;
     public static int WarpsAcross => 4;
+    public static int AcrossShift => 2;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (128 + 128) * 4);
 }
 
@@ -26,6 +31,7 @@ internal readonly struct TallShape : ITensorShape
 {
     public static int WarpsDown => 2;
     public static int WarpsAcross => 2;
+    public static int AcrossShift => 1;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (128 + 64) * 4);
 }
 
@@ -34,5 +40,6 @@ internal readonly struct SmallShape : ITensorShape
 {
     public static int WarpsDown => 1;
     public static int WarpsAcross => 2;
+    public static int AcrossShift => 1;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (64 + 64) * 4);
 }
