@@ -157,6 +157,7 @@ public sealed class PtxMachineTests
         Assert.Contains("names '%r9'", Fault(() => RunExchange(Exchange.Replace("%r3;", "%r9;", StringComparison.Ordinal))));
         Assert.Contains("no parameter of 8 bytes", Fault(() => RunExchange(Exchange.Replace("[_y]", "[_y+4]", StringComparison.Ordinal))));
         Assert.Contains("1 parameters, and 0", Fault(() => PtxMachine.Run(Exchange, null, One, One, 0)));
+        Assert.Contains("'cp.async.cg.shared.global.L2::128B' needs sm_80", Fault(() => PtxMachine.Run(".target sm_75\n" + Pipeline, null, One, One, 0)));
         Assert.Contains("no kernel Other", Fault(() => PtxMachine.Run(Exchange, "Other", One, One, 0)));
     }
 

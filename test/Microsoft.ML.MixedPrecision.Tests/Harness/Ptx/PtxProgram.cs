@@ -19,6 +19,7 @@ internal sealed partial class PtxProgram
     private readonly Dictionary<string, ulong> _symbols = [];
     private readonly HashSet<string> _declared = [];
     private readonly List<(int Slot, ulong Value)> _constants = [];
+    private readonly int _target;
 
     private PtxProgram(string ptx, string? entry)
     {
@@ -26,6 +27,8 @@ internal sealed partial class PtxProgram
         var start = Entry().Matches(ptx).FirstOrDefault(m => entry is null || m.Groups[1].Value == entry)
             ?? throw new PtxFaultException($"The PTX has no kernel {entry ?? "at all"}.");
         Name = start.Groups[1].Value;
+        var target = Target().Match(ptx);
+        _target = target.Success ? Number(target.Groups[1]) : int.MaxValue;
         int body = ptx.IndexOf('{', start.Index), end = BodyEnd(ptx, body);
         Parameters = ReadParameters(ptx[start.Index..body]);
         foreach (var parameter in Parameters) _symbols[parameter.Name] = (ulong)parameter.Offset;
@@ -65,6 +68,9 @@ internal sealed partial class PtxProgram
 
     [GeneratedRegex("//[^\n]*")]
     private static partial Regex Comment();
+
+    [GeneratedRegex(@"\.target\s+sm_(\d+)")]
+    private static partial Regex Target();
 
     [GeneratedRegex(@"\.entry\s+(\w+)")]
     private static partial Regex Entry();
@@ -166,6 +172,8 @@ internal sealed partial class PtxProgram
 
     private void Resolve(PtxInstruction instruction)
     {
+        bool needsAmpere = instruction.Name is "cvt.rn.f16x2.f32" || instruction.Name.StartsWith("cp.async", StringComparison.Ordinal) || instruction.Name.Contains("m16n8k16", StringComparison.Ordinal);
+        if (needsAmpere && _target < 80) throw new PtxFaultException($"{Name}: '{instruction.Name}' needs sm_80, and the PTX is for sm_{_target}.");
         instruction.Flow = instruction.Name switch
         {
             "bra" or "bra.uni" => PtxFlow.Branch,

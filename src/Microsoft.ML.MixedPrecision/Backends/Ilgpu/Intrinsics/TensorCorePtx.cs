@@ -88,16 +88,22 @@ internal static class TensorCorePtx
         if (HasAsyncCopies(backend)) ptx.Command($"cp.async.wait_group {Constant(call[0])}");
     }
 
-    public static void PackHalves(PTXBackend _, PTXCodeGenerator ptx, Value call)
+    public static void PackHalves(PTXBackend backend, PTXCodeGenerator ptx, Value call)
     {
         var (low, high) = (ptx.LoadPrimitive(call[0]), ptx.LoadPrimitive(call[1]));
+        if (!HasAsyncCopies(backend))
+        {
+            string first = Name(ptx.EnsureHardwareRegister(low)), second = Name(ptx.EnsureHardwareRegister(high)), result = Name(ptx.AllocateHardware(call));
+            ptx.Builder.AppendLine($"\t{{ .reg .b16 low, high; cvt.rn.f16.f32 low, {first}; cvt.rn.f16.f32 high, {second}; mov.b32 {result}, {{low, high}}; }}");
+            return;
+        }
         using var command = ptx.BeginCommand("cvt.rn.f16x2.f32");
         command.AppendArgument(ptx.AllocateHardware(call));
         command.AppendArgument(high);
         command.AppendArgument(low);
     }
 
-    /// <summary>From Ampere on: copies past the registers, and products of 16 values of k.</summary>
+    /// <summary>From Ampere on: copies past the registers, products of 16 values of k, and two halves converted at once.</summary>
     private static bool HasAsyncCopies(PTXBackend backend) => backend.Architecture >= CudaArchitecture.SM_80;
 
     private static int Constant(Value value) => value.Resolve() is PrimitiveValue constant
