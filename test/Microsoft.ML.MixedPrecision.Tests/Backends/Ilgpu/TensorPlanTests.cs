@@ -1,0 +1,41 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>Which tile a product gets on tensor cores, and into how many parts its k is cut.</summary>
+[TestClass]
+public sealed class TensorPlanTests
+{
+    [TestMethod]
+    public void Large_matrices_get_large_tiles_and_small_ones_small_tiles()
+    {
+        Assert.AreEqual(new TensorPlan(TensorPlan.Large, 1, 8192), TensorPlan.Choose(8192, 8192, 8192));
+        Assert.AreEqual(new TensorPlan(TensorPlan.Small, 1, 64), TensorPlan.Choose(64, 64, 64));
+    }
+
+    [TestMethod]
+    public void A_small_C_and_a_long_k_make_parts()
+    {
+        var plan = TensorPlan.Choose(576, 64, 128 * 56 * 56); // a weight gradient of ResNet-50: 9 tiles of 64 x 64
+        Assert.IsGreaterThan(8, plan.Parts);
+        Assert.AreEqual(1, TensorPlan.Choose(128 * 56 * 56, 64, 576).Parts);
+    }
+
+    [TestMethod]
+    public void Parts_cover_k_once_and_their_sums_fit_their_place()
+    {
+        foreach (int m in (ReadOnlySpan<int>)[1, 63, 64, 129, 1000, 100_000])
+        {
+            foreach (int n in (ReadOnlySpan<int>)[1, 10, 65, 512, 4096])
+            {
+                foreach (int k in (ReadOnlySpan<int>)[1, 31, 32, 257, 4097, 3_000_000])
+                {
+                    var plan = TensorPlan.Choose(m, n, k);
+                    string shape = $"{m} x {n} x {k}: {plan}";
+                    Assert.AreEqual(0, plan.PartDepth % TensorProduct.Depth, shape);
+                    Assert.IsGreaterThanOrEqualTo(k, (long)plan.Parts * plan.PartDepth, shape);
+                    Assert.IsLessThan(k, (plan.Parts - 1L) * plan.PartDepth, shape);
+                    Assert.IsTrue(plan.Parts == 1 || (long)plan.Parts * m * n <= TensorPlan.MostPartialSums, shape);
+                }
+            }
+        }
+    }
+}
