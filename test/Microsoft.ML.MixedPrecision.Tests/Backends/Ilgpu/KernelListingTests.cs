@@ -30,6 +30,7 @@ public sealed class KernelListingTests
             string name = $"{KernelCatalog.NameOf(kernel)} for {architecture}";
             Assert.AreEqual(0, listing.Spills, $"{name} spills registers");
             Assert.IsLessThanOrEqualTo(48 * 1024, listing.SharedBytes, name);
+            if (architecture is "sm_80" or "sm_90" && TileOf(kernel) is { } tile) AssertOccupancy(tile, listing, name);
             if (architecture != Shown) return;
             Assert.AreEqual(0, listing.Count(LocalMemory), $"{name} uses local memory");
             bool multiplies = PtxCheck.Compile(kernel).Contains("mma.sync", StringComparison.Ordinal);
@@ -76,6 +77,22 @@ public sealed class KernelListingTests
             text.Append($"| `{KernelCatalog.NameOf(kernel)}` | {shown.Registers} | {newer.Registers} | {shown.SharedBytes} | {shown.Spills} | {shown.Assembly.Count} | {shown.Count(Product)} | {shown.Count(AsynchronousCopy)} | {shown.Count(WideLoad)} | {shown.Count(WideStore)} |\n");
         }
         return text.ToString();
+    }
+
+    /// <summary>The tile of a tensor-core product, with the groups that its cost model counts on for one multiprocessor.</summary>
+    private static TensorTile? TileOf(BoundKernel kernel)
+    {
+        if (kernel.Method.DeclaringType != typeof(TensorProduct)) return null;
+        var arguments = kernel.Method.GetGenericArguments();
+        return arguments.Contains(typeof(LargeShape)) ? TensorPlan.Large : arguments.Contains(typeof(TallShape)) ? TensorPlan.Tall : TensorPlan.Small;
+    }
+
+    private static void AssertOccupancy(TensorTile tile, KernelListing listing, string name)
+    {
+        const int RegistersOfMultiprocessor = 65536, RegistersAtATime = 8, SharedOfMultiprocessor = 164 * 1024, SharedOfGroup = 1024; // sm_80, and what the system takes of each group
+        int registers = (listing.Registers + RegistersAtATime - 1) / RegistersAtATime * RegistersAtATime;
+        Assert.IsLessThanOrEqualTo(RegistersOfMultiprocessor, registers * tile.Threads * tile.Resident, $"{name}: {listing.Registers} registers for {tile.Resident} groups of {tile.Threads}");
+        Assert.IsLessThanOrEqualTo(SharedOfMultiprocessor, (listing.SharedBytes + SharedOfGroup) * tile.Resident, $"{name}: {listing.SharedBytes} bytes of shared memory for {tile.Resident} groups");
     }
 
     private static bool WorksByEights(BoundKernel kernel) => kernel.Method.GetParameters()[0].Name == "eight" || kernel.Method.GetGenericArguments().Contains(typeof(Vector8));
