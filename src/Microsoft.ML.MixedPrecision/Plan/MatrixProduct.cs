@@ -41,7 +41,8 @@ internal sealed record ReversedTapsOperand(Tensor Source, Conv2dGeometry Geometr
 /// <see cref="Fusion"/> joined it; else none.
 /// Element (r, c) of C lies at <paramref name="start"/> + r * <paramref name="pitch"/> + c of <paramref name="c"/>.
 /// </summary>
-internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand b, Tensor c, long start, int pitch, Tensor? bias = null, ElementKernel? next = null) : Kernel
+internal sealed class MatrixProduct(
+    string name, MatrixOperand a, MatrixOperand b, Tensor c, long start, int pitch, Tensor? bias = null, ElementKernel? next = null, ColumnReader? reader = null) : Kernel
 {
     public override string Name { get; } = next is null ? name : $"{name} + {next.Name}";
     public MatrixOperand A { get; } = a;
@@ -60,6 +61,9 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
     /// <summary>What is done to each element of C before it is stored; null for nothing.</summary>
     public ElementKernel? Next { get; } = next;
 
+    /// <summary>A later step that begins with sums over the columns of C; the product may take them as it stores. Null for none.</summary>
+    public ColumnReader? Reader { get; } = reader;
+
     public int M => A.Rows;
     public int N => B.Columns;
     public int K => A.Columns;
@@ -67,7 +71,7 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
     public override IReadOnlyList<Tensor> Reads { get; } =
         [a.Source, b.Source, .. bias is null ? (Tensor[])[] : [bias], .. next?.OthersRead ?? []];
 
-    public override IReadOnlyList<Tensor> Writes { get; } = [c];
+    public override IReadOnlyList<Tensor> Writes { get; } = reader is null ? [c] : [c, reader.Parts];
 
     /// <summary>2 m n k. The input gradient of a convolution with a stride counts what its forward does: the other taps meet no output pixel.</summary>
     public override long FloatingPointOperations => A is GradientPatchesOperand { Geometry: var g } ? 2L * g.OutPixels * g.Patch * g.GroupFilters : 2L * M * N * K;
@@ -76,7 +80,12 @@ internal sealed class MatrixProduct(string name, MatrixOperand a, MatrixOperand 
     public int Groups => A switch { PatchesOperand p => p.Geometry.Groups, GradientPatchesOperand p => p.Geometry.Groups, _ => 1 };
 
     public override Kernel? Then(ElementKernel next) => Next is null && next.From == C && (long)M * N == C.Length
-        ? new MatrixProduct(Name, A, B, next.To, Start, Pitch, Bias, next)
+        ? new MatrixProduct(name, A, B, next.To, Start, Pitch, Bias, next)
+        : null;
+
+    /// <summary>This product with a reader of its columns; null where it has one, or does not write all of what that reads.</summary>
+    public MatrixProduct? ReadBy(ColumnReader reader) => Reader is null && reader.From == C && (long)M * N == C.Length
+        ? new MatrixProduct(name, A, B, C, Start, Pitch, Bias, Next, reader)
         : null;
 
     public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Gemm<T, TStorage>(this);

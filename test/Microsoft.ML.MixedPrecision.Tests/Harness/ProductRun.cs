@@ -26,16 +26,40 @@ internal sealed class ProductRun : IDisposable
             float value = (float)(_random.NextDouble() * 2 - 1);
             values[i] = _backend.Precision == Precision.Mixed ? (float)(Half)value : value;
         }
-        var tensor = Place(name, length);
+        var tensor = Place(new Tensor(name, ElementType.Working, Region.Activations, length));
         _backend.Upload(tensor, values);
         return (tensor, values);
     }
 
-    public Tensor Filled(string name, int length)
+    public Tensor Filled(string name, params ReadOnlySpan<int> dimensions)
     {
-        var tensor = Place(name, length);
-        var values = new float[length];
+        var tensor = Place(new Tensor(name, ElementType.Working, Region.Activations, dimensions));
+        var values = new float[tensor.Length];
         Array.Fill(values, Untouched);
+        _backend.Upload(tensor, values);
+        return tensor;
+    }
+
+    /// <summary>FP32 values, in a shape of their own.</summary>
+    public Tensor Singles(string name, params ReadOnlySpan<int> dimensions)
+    {
+        var tensor = Place(new Tensor(name, ElementType.Single, Region.Activations, dimensions));
+        var values = new float[tensor.Length];
+        Array.Fill(values, Untouched);
+        _backend.Upload(tensor, values);
+        return tensor;
+    }
+
+    public void Write(Tensor tensor, Func<int, float> value)
+    {
+        var values = new float[tensor.Length];
+        for (int i = 0; i < values.Length; i++) values[i] = value(i);
+        _backend.Upload(tensor, values);
+    }
+
+    public Tensor Integers(string name, params ReadOnlySpan<int> values)
+    {
+        var tensor = Place(new Tensor(name, ElementType.Int32, Region.Activations, values.Length));
         _backend.Upload(tensor, values);
         return tensor;
     }
@@ -54,10 +78,10 @@ internal sealed class ProductRun : IDisposable
 
     public void Dispose() => _backend.Dispose();
 
-    private Tensor Place(string name, int length)
+    private Tensor Place(Tensor tensor)
     {
-        var tensor = new Tensor(name, ElementType.Working, Region.Activations, length) { ArenaOffset = _end };
-        _end = (_end + length * 4L + 255) & ~255L;
+        tensor.ArenaOffset = _end;
+        _end = (_end + tensor.Length * 4L + 255) & ~255L;
         Assert.IsLessThan(Capacity, _end);
         return tensor;
     }

@@ -12,6 +12,8 @@ public sealed class FusionTests
 
     private static Network Residual(Network x) => (x.Conv2d(5, kernel: 3, padding: 1).BatchNorm().Relu() + x).Relu();
 
+    private static readonly Network s_summed = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1, bias: false).BatchNorm().Relu().Flatten().Linear(16).Relu().Linear(3);
+
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void A_plan_with_joined_kernels_gives_the_bits_of_one_without(BackendRow row)
     {
@@ -50,6 +52,34 @@ public sealed class FusionTests
         ], names);
     }
 
+    /// <summary>The product before a batch norm, and the one that makes the gradient of a bias, are told who sums their columns.</summary>
+    [TestMethod]
+    public void Products_know_who_reads_their_columns()
+    {
+        var steps = Plan(s_summed, keepAll: false).Train;
+        string[] readers = [.. steps.Select(s => s.Kernel).OfType<MatrixProduct>().Where(p => p.Reader is not null).Select(p => $"{p.Name}: {p.Reader!.Name}")];
+        CollectionAssert.AreEqual((string[])["Conv2d.Forward: BatchNorm.Statistics", "Linear.InputGradient + Relu.Backward: ColumnSum"], readers);
+        foreach (var reader in steps.Select(s => s.Kernel).OfType<ColumnReader>().Where(r => r.Producer is not null)) Assert.AreEqual(reader.From, reader.Producer!.C);
+    }
+
+    /// <summary>The product's sums are of the same values in another order: FP32 apart, where a sum of a pass over memory is rounded to half alike.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.Ptx), typeof(BackendMatrix))]
+    public void Sums_that_a_product_takes_are_those_of_a_pass_over_memory(BackendRow row)
+    {
+        using var backend = (IlgpuBackend)row.Create();
+        using TrainingSession inProduct = Session(s_summed, backend, keepAll: false), fromMemory = Session(s_summed, row.Create(), keepAll: true);
+        Assert.AreEqual(row.Precision == Precision.Mixed ? 2 : 0, backend.Kernels.Count(k => KernelCatalog.NameOf(k).Contains("ColumnSums<", StringComparison.Ordinal)));
+        float[][] gradients = [.. ((TrainingSession[])[inProduct, fromMemory]).Select(session =>
+        {
+            var batch = Problems.Random(Batch, 84, 3, 1);
+            batch.RowCount = Batch - 1;
+            Problems.Step(session, batch);
+            return session.Read(session.Plan.Parameters.Gradients);
+        })];
+        for (int i = 0; i < gradients[0].Length; i++) Assert.AreEqual(gradients[1][i], gradients[0][i], 1e-2f * Math.Max(1f, Math.Abs(gradients[1][i])), $"gradient {i}");
+        Assert.IsTrue(gradients[0].Any(g => g != 0f));
+    }
+
     [TestMethod]
     public void A_tensor_that_two_steps_read_is_written()
     {
@@ -73,10 +103,12 @@ public sealed class FusionTests
         Assert.AreEqual("Linear.Forward + Relu.Forward", plan.Evaluate.Single(s => s.Kernel.Writes.Contains(plan.Output)).Kernel.Name);
     }
 
-    private static TrainingSession Session(BackendRow row, bool keepAll)
+    private static TrainingSession Session(BackendRow row, bool keepAll) => Session(s_network, row.Create(), keepAll);
+
+    private static TrainingSession Session(Network network, Backend backend, bool keepAll)
     {
-        var options = new PlanOptions(Batch, row.Precision, new SoftmaxCrossEntropy(), new Sgd(0.1f)) { TotalUpdates = 4, KeepAll = keepAll, LossScale = LossScale.Static(256f) };
-        return new TrainingSession(PlanBuilder.Build(s_network, options), row.Create());
+        var options = new PlanOptions(Batch, backend.Precision, new SoftmaxCrossEntropy(), new Sgd(0.1f)) { TotalUpdates = 4, KeepAll = keepAll, LossScale = LossScale.Static(256f) };
+        return new TrainingSession(PlanBuilder.Build(network, options), backend);
     }
 
     private static ExecutionPlan Plan(Network network, bool keepAll) =>

@@ -24,15 +24,25 @@ internal interface IGpuColumnSums<TArguments> where TArguments : struct
     static abstract void Store<TVector>(TArguments a, int part, int column, int rows, TVector origin, TwoSums<TVector> total) where TVector : unmanaged, IGpuVector<TVector>;
 }
 
-/// <summary>
-/// The parts into which rows are cut before they are summed: of 256, or so many times 256 that there are at most 2,048, enough
-/// to fill a GPU. Fixed by the shape, and so is the order of a sum.
-/// </summary>
-internal readonly record struct RowParts(int Rows)
+/// <summary>Column sums of one stored matrix: its rows can be summed from memory, or by the kernel that stores them.</summary>
+internal interface IGpuStoredSums<TArguments> : IGpuColumnSums<TArguments> where TArguments : struct
+{
+    /// <summary>What is subtracted before summing, given the part's first row.</summary>
+    static abstract TVector Origin<TVector>(TVector firstRow) where TVector : unmanaged, IGpuVector<TVector>;
+
+    /// <summary>What a row adds, given as it is stored.</summary>
+    static abstract TwoSums<TVector> Of<TVector>(TVector row, TVector origin) where TVector : unmanaged, IGpuVector<TVector>;
+}
+
+/// <summary>The parts into which rows are cut before they are summed. Fixed by the shape, and so is the order of a sum.</summary>
+internal readonly record struct RowParts(int Rows, int RowsPerPart)
 {
     private const int Shortest = ChannelParts.RowsPerPart, Most = 2048;
 
-    public int RowsPerPart { get; } = Math.Max((Rows + Shortest * Most - 1) / (Shortest * Most), 1) * Shortest;
+    /// <summary>Parts of 256 rows, or of so many times 256 that there are at most 2,048, enough to fill a GPU.</summary>
+    public RowParts(int rows) : this(rows, Math.Max((rows + Shortest * Most - 1) / (Shortest * Most), 1) * Shortest)
+    {
+    }
 
     public int Count => (Rows + RowsPerPart - 1) / RowsPerPart;
 }
@@ -51,6 +61,17 @@ internal sealed unsafe partial class IlgpuBackend
         where TSums : struct, IGpuColumnSums<TArguments>
         where TArguments : struct =>
         (columns & 7) == 0 ? SumColumnVectors<TSums, Vector8, TArguments>(parts, columns, arguments) : SumColumnVectors<TSums, Vector1, TArguments>(parts, columns, arguments);
+
+    /// <summary>The parts into which a reader's rows are cut, and an action that sums them: none is needed where the product that stores the rows has.</summary>
+    public (RowParts Parts, Action Sum) SumParts<TSums, TArguments>(ColumnReader reader, TArguments arguments)
+        where TSums : struct, IGpuColumnSums<TArguments>
+        where TArguments : struct
+    {
+        int rows = ChannelParts.Rows(reader.From);
+        if (reader.Producer is { } product && _tensorCores && TensorBinder.RowsSummed(product, TensorPlan.Of(product)) is int summed and > 0) return (new(rows, summed), static () => { });
+        var parts = new RowParts(rows);
+        return (parts, SumColumns<TSums, TArguments>(parts, reader.From.Dimensions[^1], arguments));
+    }
 
     private Action SumColumnVectors<TSums, TVector, TArguments>(RowParts parts, int columns, TArguments arguments)
         where TSums : struct, IGpuColumnSums<TArguments>

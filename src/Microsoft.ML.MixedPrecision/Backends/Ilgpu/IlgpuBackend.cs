@@ -176,7 +176,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
                 throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
         }
         return _tensorCores
-            ? TensorBinder.Bind<T, TStorage>(this, product, TensorPlan.Choose(product.M, product.N, product.K))
+            ? TensorBinder.Bind<T, TStorage>(this, product, TensorPlan.Of(product))
             : PortableProduct.Bind<T, TStorage>(this, product);
     }
 }

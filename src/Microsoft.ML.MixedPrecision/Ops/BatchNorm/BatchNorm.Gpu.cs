@@ -10,11 +10,9 @@ internal sealed partial class BatchNormStatistics
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
         int channels = x.Dimensions[^1];
-        var rows = new RowParts(ChannelParts.Rows(x));
-        var (partial, count) = (gpu.Vectors<float>(parts), gpu.View<int>(counters));
-        var run = gpu.SumColumns<Parts<T, TStorage>, PartArguments<T>>(rows, channels, new(gpu.Vectors<T>(x), partial, count, channels, ChannelParts.RowsOfExample(x)));
+        var (rows, run) = gpu.SumParts<PartMoments<T, TStorage>, PartArguments<T>>(this, ArgumentsOf<T>(gpu));
         var join = gpu.ReduceParts<Join, Moments, JoinArguments>(channels, rows.Count, new(
-            partial, count, gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<float>(runningMean), gpu.View<float>(runningVariance),
+            gpu.Vectors<float>(parts), gpu.View<int>(counters), gpu.View<float>(mean), gpu.View<float>(inverse), gpu.View<float>(runningMean), gpu.View<float>(runningVariance),
             channels, ChannelParts.RowsOfExample(x), rows.RowsPerPart, eps, momentum));
         return () =>
         {
@@ -22,6 +20,11 @@ internal sealed partial class BatchNormStatistics
             join();
         };
     }
+
+    public override Action Give<T, TStorage>(IlgpuBackend gpu, IGpuSumsUser user) => user.With<PartMoments<T, TStorage>, PartArguments<T>>(ArgumentsOf<T>(gpu));
+
+    private PartArguments<T> ArgumentsOf<T>(IlgpuBackend gpu) where T : unmanaged =>
+        new(gpu.Vectors<T>(x), gpu.Vectors<float>(parts), gpu.View<int>(counters), x.Dimensions[^1], ChannelParts.RowsOfExample(x));
 
     internal readonly record struct PartArguments<T>(ArrayView<T> X, ArrayView<float> Parts, ArrayView<int> Counters, int Channels, int PerExample) where T : unmanaged;
 
@@ -33,16 +36,21 @@ internal sealed partial class BatchNormStatistics
     /// Mean and sum of squared deviations of a part, from one reading: sums of x - x0 and its square, with x0 the part's first row. That
     /// is of the data's own size, so that nothing cancels where the mean is far from 0.
     /// </summary>
-    internal readonly struct Parts<T, TStorage> : IGpuColumnSums<PartArguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
+    internal readonly struct PartMoments<T, TStorage> : IGpuStoredSums<PartArguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
         public static int Rows(PartArguments<T> a) => a.Counters[StepControl.Rows] * a.PerExample;
 
         public static TVector Origin<TVector>(PartArguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> =>
             TVector.Load<T, TStorage>(a.X, firstRow * a.Channels + column);
 
-        public static TwoSums<TVector> Load<TVector>(PartArguments<T> a, int row, int column, TVector origin) where TVector : unmanaged, IGpuVector<TVector>
+        public static TVector Origin<TVector>(TVector firstRow) where TVector : unmanaged, IGpuVector<TVector> => firstRow;
+
+        public static TwoSums<TVector> Load<TVector>(PartArguments<T> a, int row, int column, TVector origin) where TVector : unmanaged, IGpuVector<TVector> =>
+            Of(TVector.Load<T, TStorage>(a.X, row * a.Channels + column), origin);
+
+        public static TwoSums<TVector> Of<TVector>(TVector row, TVector origin) where TVector : unmanaged, IGpuVector<TVector>
         {
-            var d = TVector.Load<T, TStorage>(a.X, row * a.Channels + column) - origin;
+            var d = row - origin;
             return new(d, d * d);
         }
 

@@ -55,7 +55,7 @@ internal sealed class BatchNorm(float eps, float momentum) : Op
         var inverse = pass.New("InverseDeviation", ElementType.Single, channels);
         if (pass.Training)
         {
-            var parts = pass.New("StatisticsParts", ElementType.Single, ChannelParts.Count(x), 2, channels);
+            var parts = pass.New("StatisticsParts", ElementType.Single, ColumnReader.MostParts(x), 2, channels);
             pass.Run(new BatchNormStatistics(x, parts, mean, inverse, pass.Buffer(RunningMean), pass.Buffer(RunningVariance), pass.Counters, eps, momentum));
         }
         else
@@ -120,9 +120,11 @@ internal static class ChannelParts
 /// parts: [parts, 2, channels], the mean and the sum of squared deviations of each.
 /// </summary>
 internal sealed partial class BatchNormStatistics(
-    Tensor x, Tensor parts, Tensor mean, Tensor inverse, Tensor runningMean, Tensor runningVariance, Tensor counters, float eps, float momentum) : Kernel
+    Tensor x, Tensor parts, Tensor mean, Tensor inverse, Tensor runningMean, Tensor runningVariance, Tensor counters, float eps, float momentum) : ColumnReader
 {
     public override string Name => "BatchNorm.Statistics";
+    public override Tensor From => x;
+    public override Tensor Parts => parts;
     public override IReadOnlyList<Tensor> Reads { get; } = [x, counters, runningMean, runningVariance];
     public override IReadOnlyList<Tensor> Writes { get; } = [parts, mean, inverse, runningMean, runningVariance];
 }

@@ -9,11 +9,12 @@ internal sealed unsafe partial class ColumnSum
     {
         T* x = cpu.Pointer<T>(_x), y = cpu.Pointer<T>(_y);
         float* parts = cpu.Pointer<float>(_parts);
-        var sumParts = cpu.For(Parts, grain: 1, SumParts);
+        int count = ChannelParts.Count(_x);
+        var sumParts = cpu.For(count, grain: 1, SumParts);
         return () =>
         {
             sumParts();
-            for (int part = 1; part < Parts; part++)
+            for (int part = 1; part < count; part++)
                 for (int c = 0; c < _columns; c++) parts[c] += parts[(long)part * _columns + c];
             TStorage.Store(parts, y, _columns);
         };
@@ -24,7 +25,7 @@ internal sealed unsafe partial class ColumnSum
             for (long part = first; part < end; part++)
             {
                 float* sums = parts + part * _columns;
-                int row = (int)part * RowsPerPart, last = Math.Min(_rows, row + RowsPerPart);
+                int row = (int)part * ChannelParts.RowsPerPart, last = Math.Min(_rows, row + ChannelParts.RowsPerPart);
                 int c = 0;
                 for (; c <= _columns - CpuVector.Width; c += CpuVector.Width)
                 {

@@ -6,22 +6,27 @@ internal sealed partial class ColumnSum
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
-        var parts = new RowParts(_rows);
-        var a = new Arguments<T>(gpu.Vectors<T>(_x), gpu.Vectors<float>(_parts), gpu.View<T>(_y), _rows, _columns, parts.Count);
-        var sumParts = gpu.SumColumns<PartSums<T, TStorage>, Arguments<T>>(parts, _columns, a);
-        var sum = gpu.ReduceParts<Total<T, TStorage>, float, Arguments<T>>(_columns, parts.Count, a);
+        var (parts, sumParts) = gpu.SumParts<PartSums<T, TStorage>, Arguments<T>>(this, ArgumentsOf<T>(gpu));
+        var sum = gpu.ReduceParts<Total<T, TStorage>, float, Arguments<T>>(_columns, parts.Count, ArgumentsOf<T>(gpu) with { PartCount = parts.Count });
         return () => { sumParts(); sum(); };
     }
 
+    public override Action Give<T, TStorage>(IlgpuBackend gpu, IGpuSumsUser user) => user.With<PartSums<T, TStorage>, Arguments<T>>(ArgumentsOf<T>(gpu));
+
+    private Arguments<T> ArgumentsOf<T>(IlgpuBackend gpu) where T : unmanaged =>
+        new(gpu.Vectors<T>(_x), gpu.Vectors<float>(_parts), gpu.View<T>(_y), _rows, _columns, PartCount: 0);
+
     internal readonly record struct Arguments<T>(ArrayView<T> X, ArrayView<float> Parts, ArrayView<T> Y, int Rows, int Columns, int PartCount) where T : unmanaged;
 
-    internal readonly struct PartSums<T, TStorage> : IGpuColumnSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
+    internal readonly struct PartSums<T, TStorage> : IGpuStoredSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
         public static int Rows(Arguments<T> a) => a.Rows;
         public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);
+        public static TVector Origin<TVector>(TVector firstRow) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);
+        public static TwoSums<TVector> Of<TVector>(TVector row, TVector origin) where TVector : unmanaged, IGpuVector<TVector> => new(row, origin);
 
         public static TwoSums<TVector> Load<TVector>(Arguments<T> a, int row, int column, TVector origin) where TVector : unmanaged, IGpuVector<TVector> =>
-            new(TVector.Load<T, TStorage>(a.X, row * a.Columns + column), origin);
+            Of(TVector.Load<T, TStorage>(a.X, row * a.Columns + column), origin);
 
         public static void Store<TVector>(Arguments<T> a, int part, int column, int rows, TVector origin, TwoSums<TVector> total) where TVector : unmanaged, IGpuVector<TVector> =>
             TVector.Store<float, SingleStorage>(a.Parts, part * a.Columns + column, total.First);

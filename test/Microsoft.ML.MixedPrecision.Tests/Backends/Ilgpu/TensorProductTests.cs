@@ -7,7 +7,7 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass]
 public sealed class TensorProductTests
 {
-    private static readonly TensorTile[] Tiles = [TensorPlan.Small, TensorPlan.Tall, TensorPlan.Large];
+    internal static readonly TensorTile[] Tiles = [TensorPlan.Small, TensorPlan.Tall, TensorPlan.Large];
 
     private static readonly (int M, int N, int K, int PartDepth)[] Sizes =
         [(8, 8, 8, 32), (64, 64, 32, 32), (136, 72, 104, 128), (72, 200, 136, 64), (1, 1, 1, 32), (65, 33, 17, 32), (130, 67, 99, 64)];
@@ -94,7 +94,7 @@ public sealed class TensorProductTests
         }
     }
 
-    private static ProductRun Create(string device) => new(new IlgpuBackend(
+    internal static ProductRun Create(string device) => new(new IlgpuBackend(
         Precision.Mixed, device switch { "simulator" => IlgpuDevice.Simulator, "ptx sm_80" => PtxDevice.Ampere, _ => PtxDevice.Turing }, HalfFormat.Native, tensorCores: true));
 
     /// <summary>A product with a given tile and given parts, where the plan would choose others.</summary>

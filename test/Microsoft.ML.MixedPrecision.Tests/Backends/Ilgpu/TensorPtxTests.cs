@@ -24,12 +24,13 @@ public sealed class TensorPtxTests
         }
     }
 
-    /// <summary>The products of a linear layer and of convolutions, whole and odd, as the tiles' kernels.</summary>
+    /// <summary>The products of a linear layer and of convolutions, whole and odd, and one that sums columns, as the tiles' kernels.</summary>
     internal static IReadOnlyCollection<BoundKernel> Kernels()
     {
-        using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator, HalfFormat.Native, tensorCores: true);
-        var tensor = new Tensor("all", ElementType.Working, Region.Activations, 8192) { ArenaOffset = 0 };
-        backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 2 * 8192 });
+        var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator, HalfFormat.Native, tensorCores: true);
+        using var run = new ProductRun(backend);
+        Tensor tensor = run.Filled("all", 8192), summed = run.Filled("summed", 1, 8, 8);
+        var statistics = TileSumsTests.Statistics(run, summed, valid: 1);
         DenseOperand Dense(int rows, int columns, bool transposed = false) => new(tensor, rows, columns, 0, transposed ? rows : columns, transposed);
         foreach (var tile in (ReadOnlySpan<TensorTile>)[TensorPlan.Small, TensorPlan.Tall, TensorPlan.Large])
         {
@@ -38,6 +39,7 @@ public sealed class TensorPtxTests
                 foreach (int size in (ReadOnlySpan<int>)[8, 5])
                     Bind(tile, new("Dense", Dense(size, size, transposed), Dense(size, size, !transposed), tensor, 0, size, tensor));
             }
+            Bind(tile, new MatrixProduct("Summed", Dense(8, 8), Dense(8, 8), summed, 0, 8).ReadBy(statistics)!);
             foreach (var g in (ReadOnlySpan<Conv2dGeometry>)[Whole, Odd])
             {
                 Bind(tile, new("Forward", new PatchesOperand(tensor, g, 0, false), Dense(g.Patch, g.GroupFilters), tensor, 0, g.Filters));

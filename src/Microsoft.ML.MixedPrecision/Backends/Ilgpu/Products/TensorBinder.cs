@@ -8,9 +8,14 @@ internal static class TensorBinder
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan)
         where T : unmanaged where TStorage : struct, IStorage<T>
     {
-        var user = new User<T, TStorage>(gpu, product, plan);
-        return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(gpu, user);
+        var user = new SumsUser<T, TStorage>(gpu, product, plan);
+        return RowsSummed(product, plan) == 0 ? user.With(new NoSums()) : product.Reader!.Give<T, TStorage>(gpu, user);
     }
+
+    /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile. 0 where it does not.</summary>
+    public static int RowsSummed(MatrixProduct product, TensorPlan plan) => product.Reader is not null && plan.Parts == 1 && StoresWhole(product) ? plan.Tile.Rows : 0;
+
+    private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start);
 
     /// <summary>Whether chunks of eight are whole and aligned: all that the fast way asks of a shape.</summary>
     /// <param name="adjoining">Elements along the direction in which neighbours adjoin.</param>
@@ -27,8 +32,21 @@ internal static class TensorBinder
         _ => false,
     };
 
-    private sealed class User<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan) : IGpuElementUser
+    private sealed class SumsUser<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan) : IGpuSumsUser
         where T : unmanaged where TStorage : struct, IStorage<T>
+    {
+        public Action With<TSums, TArguments>(TArguments arguments) where TSums : struct, IGpuStoredSums<TArguments> where TArguments : struct =>
+            With(new ColumnSums<TSums, TArguments>(arguments));
+
+        public Action With<TTileSums>(TTileSums sums) where TTileSums : struct, ITileSums<TTileSums>
+        {
+            var user = new User<T, TStorage, TTileSums>(gpu, product, plan, sums);
+            return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(gpu, user);
+        }
+    }
+
+    private sealed class User<T, TStorage, TSums>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan, TSums sums) : IGpuElementUser
+        where T : unmanaged where TStorage : struct, IStorage<T> where TSums : struct, ITileSums<TSums>
     {
         public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => product.A switch
         {
@@ -65,14 +83,13 @@ internal static class TensorBinder
             var (m, n, tile) = (product.M, product.N, plan.Tile);
             int down = (m + tile.Rows - 1) / tile.Rows, across = (n + tile.Columns - 1) / tile.Columns;
             var target = ProductTarget<T, TElement>.Of(gpu, product, element);
-            bool whole = Whole(product.C, n, product.Pitch, product.Start);
-            var arguments = new TensorProduct.Arguments<T, TA, TB, TElement>(
+            var arguments = new TensorProduct.Arguments<T, TA, TB, TElement, TSums>(
                 gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, product.K, plan.PartDepth, down, across,
-                gpu.PartialSums, plan.Parts > 1, whole, target);
+                gpu.PartialSums, plan.Parts > 1, StoresWhole(product), target, sums);
             var (groups, threads) = (new Index3D(checked(down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
-            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments)
-                : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments)
-                : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement>, arguments);
+            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
+                : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
+                : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);
             if (plan.Parts == 1) return run;
             var add = gpu.For((long)m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, m, n, target));
             return () => { run(); add(); };

@@ -27,6 +27,8 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private const int MostParts = 128, LeastPartDepth = 128;
 
+    public static TensorPlan Of(MatrixProduct product) => Choose(product.M, product.N, product.K);
+
     /// <summary>The cheapest layout of a product.</summary>
     public static TensorPlan Choose(int m, int n, int k)
     {

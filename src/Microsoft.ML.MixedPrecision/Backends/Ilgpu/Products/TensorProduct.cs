@@ -10,6 +10,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// those of the step before any more, whose stage is then filled again.
 /// </para>
 /// <para>
+/// A tile leaves through shared memory, in rows of 16 bytes; columns that a later step sums are summed on the way (<see cref="TileSums"/>).
+/// </para>
+/// <para>
 /// Where C is small and k long, k is cut into parts as in <see cref="PortableProduct"/>. <see cref="TensorPlan"/> chooses tile and parts by the
 /// shape alone, so an element is summed in the same order in every run.
 /// </para>
@@ -29,10 +32,10 @@ internal static class TensorProduct
     /// What a launch is given. Fields, and everything is passed on by value: where a kernel of this size takes the address of its arguments, as a call of
     /// a property does, ILGPU 1.5.3 may leave them all in local memory.
     /// </summary>
-    internal readonly struct Arguments<T, TA, TB, TElement>(
+    internal readonly struct Arguments<T, TA, TB, TElement, TSums>(
         ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int m, int n, int k, int partDepth, int tilesDown, int tilesAcross,
-        ArrayView<float> partialSums, bool partial, bool wholeChunks, ProductTarget<T, TElement> target)
-        where T : unmanaged where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> where TElement : struct, IGpuElement
+        ArrayView<float> partialSums, bool partial, bool wholeChunks, ProductTarget<T, TElement> target, TSums sums)
+        where T : unmanaged where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> where TElement : struct, IGpuElement where TSums : struct
     {
         public readonly ArrayView<T> A = a, B = b;
         public readonly TA TileA = tileA;
@@ -41,13 +44,14 @@ internal static class TensorProduct
         public readonly ArrayView<float> PartialSums = partialSums;
         public readonly int Partial = partial ? 1 : 0, WholeChunks = wholeChunks ? 1 : 0;
         public readonly ProductTarget<T, TElement> Target = target;
+        public readonly TSums Sums = sums;
     }
 
-    public static void Run<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement>(Arguments<T, TA, TB, TElement> a)
+    public static void Run<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>(Arguments<T, TA, TB, TElement, TSums> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, ITensorShape
         where TA : struct, IGpuTile<TA> where TLayoutA : struct, ITileLayout
         where TB : struct, IGpuTile<TB> where TLayoutB : struct, ITileLayout
-        where TElement : struct, IGpuElement
+        where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
     {
         int rows = TShape.WarpsDown * WarpTile.Rows, columns = TShape.WarpsAcross * WarpTile.Columns;
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8);
@@ -103,6 +107,6 @@ internal static class TensorProduct
         Group.Barrier();
         TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), a.Target.Bias, a.Target.HasBias, a.N, firstColumn, columns), row, column);
         Group.Barrier();
-        TensorStore.Tile<T, TStorage, TElement>(shared, a.Target, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
+        TensorStore.Tile<T, TStorage, TElement, TSums>(shared, a.Target, a.Sums, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }
 }

@@ -77,19 +77,22 @@ internal static class TensorStore
     }
 
     /// <summary>Stores the halves in shared memory, after what follows the product is done to them: it commutes with the rounding.</summary>
-    public static void Tile<T, TStorage, TElement>(
-        ArrayView<Words4> shared, ProductTarget<T, TElement> target, int wholeChunks, int firstRow, int m, int rows, int firstColumn, int n, int columns, int thread, int threads)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    public static void Tile<T, TStorage, TElement, TSums>(
+        ArrayView<Words4> shared, ProductTarget<T, TElement> target, TSums sums, int wholeChunks, int firstRow, int m, int rows, int firstColumn, int n, int columns, int thread, int threads)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
     {
         var halves = shared.Cast<T>();
         int shift = columns == 128 ? 4 : 3, chunk = thread & ((1 << shift) - 1), column = firstColumn + (chunk << 3);
+        var total = TileSums.Begin<T, TStorage, TElement, TSums>(halves, target, sums, firstRow, m, rows, chunk, column, n, columns);
         for (int row = thread >> shift; row < rows; row += threads >> shift)
         {
             if (firstRow + row >= m || column >= n) continue;
             int from = Place(row, chunk << 3, columns) << 3, place = target.Start + (firstRow + row) * target.Pitch + column;
             if (wholeChunks != 0)
             {
-                TStorage.Store8(target.C, place, target.Element.Apply(TStorage.Load8(halves, from), place));
+                var values = target.Element.Apply(TStorage.Load8(halves, from), place);
+                TStorage.Store8(target.C, place, values);
+                total = TileSums.Add<TSums>(total, values, row);
             }
             else
             {
@@ -97,5 +100,6 @@ internal static class TensorStore
                 for (int i = 0; i < count; i++) target.C[place + i] = TStorage.Store(target.Element.Apply(TStorage.Load(halves[from + i]), place + i));
             }
         }
+        TileSums.End<T, TStorage, TElement, TSums>(total, shared, target, sums, firstRow, m, rows, firstColumn, n, columns, thread, threads);
     }
 }

@@ -1,0 +1,34 @@
+namespace Microsoft.ML.MixedPrecision;
+
+/// <summary>
+/// A kernel that begins by summing the columns of a tensor over parts of its rows: a bias gradient, the statistics of batch norm. Where a
+/// <see cref="MatrixProduct"/> writes the tensor, a backend may sum while it stores, and the tensor is read once less.
+/// </summary>
+internal abstract class ColumnReader : Kernel
+{
+    /// <summary>Rows of the shortest parts that a backend cuts: those of the smallest tile of <see cref="TensorProduct"/>.</summary>
+    private const int ShortestPart = 64;
+
+    /// <summary>What is summed: [..., columns].</summary>
+    public abstract Tensor From { get; }
+
+    /// <summary>Where the sums of the parts go: FP32, [<see cref="MostParts"/>, ...].</summary>
+    public abstract Tensor Parts { get; }
+
+    /// <summary>The product that writes <see cref="From"/> and has this as its <see cref="MatrixProduct.Reader"/>; null where none has. Set by <see cref="Fusion"/>.</summary>
+    public MatrixProduct? Producer { get; set; }
+
+    /// <summary>Parts of which there must be room for the rows of <paramref name="from"/>.</summary>
+    public static int MostParts(Tensor from) => (ChannelParts.Rows(from) + ShortestPart - 1) / ShortestPart;
+
+    /// <summary>Hands its sums to a GPU kernel that has the rows at hand.</summary>
+    public abstract Action Give<T, TStorage>(IlgpuBackend gpu, IGpuSumsUser user)
+        where T : unmanaged
+        where TStorage : struct, IStorage<T>;
+}
+
+/// <summary>A GPU kernel that waits for the sums it is to take of what it stores.</summary>
+internal interface IGpuSumsUser
+{
+    Action With<TSums, TArguments>(TArguments arguments) where TSums : struct, IGpuStoredSums<TArguments> where TArguments : struct;
+}
