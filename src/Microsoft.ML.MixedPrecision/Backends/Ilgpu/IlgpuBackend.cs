@@ -21,7 +21,8 @@ internal enum HalfFormat
 }
 
 /// <summary>A kernel's method, and whether it groups its threads itself.</summary>
-internal readonly record struct BoundKernel(MethodInfo Method, bool Grouped);
+/// <param name="Limits">What the assembler is told of the threads of a group, and of the groups that are to share a multiprocessor; empty for nothing.</param>
+internal readonly record struct BoundKernel(MethodInfo Method, bool Grouped, KernelSpecialization Limits = default);
 
 /// <summary>
 /// One plan's memory on a GPU, and launches on one stream of it. A launch returns at once; the device runs them in order.
@@ -146,15 +147,17 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// </summary>
     /// <param name="groups">The grid, in groups.</param>
     /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
-    public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments) where TArguments : struct
+    /// <param name="resident">Groups that must be able to share a multiprocessor's registers; 0 leaves it to the assembler.</param>
+    public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments, int resident = 0) where TArguments : struct
     {
         if (threads.Size > _device.MostThreads)
         {
             throw new NotSupportedException(
                 $"Kernel '{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}': expected a device with groups of {threads.Size} threads, but {Device} allows {_device.MostThreads}; train on another device.");
         }
-        _kernels.Add(new(kernel.Method, Grouped: true));
-        var launch = _device.Load(kernel, threads.Size);
+        var limits = resident > 0 ? new KernelSpecialization(threads.Size, resident) : KernelSpecialization.Empty;
+        _kernels.Add(new(kernel.Method, Grouped: true, limits));
+        var launch = _device.Load(kernel, threads.Size, limits);
         var stream = _stream;
         var config = new KernelConfig(groups, threads);
         return () => launch(stream, config, arguments);

@@ -117,10 +117,12 @@ internal class IlgpuDevice
             _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
+    /// <param name="kernel">Static.</param>
     /// <param name="threads">Of a group; always the same for a kernel.</param>
-    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads) where TArguments : struct =>
+    /// <param name="limits">For the assembler; always the same for a kernel.</param>
+    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits) where TArguments : struct =>
         (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
-            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method));
+            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method, limits));
 
     /// <summary>Host memory for copies; page-locked on CUDA, which copies it without a detour and without waiting.</summary>
     public CPUMemoryBuffer CreateHostBuffer(long bytes) => Accelerator.AcceleratorType == AcceleratorType.Cuda

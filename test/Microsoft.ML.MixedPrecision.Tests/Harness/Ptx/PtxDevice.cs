@@ -35,9 +35,9 @@ internal sealed class PtxDevice : IlgpuDevice
         return (_, extent, arguments) => PtxMachine.Run(ptx, null, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
     }
 
-    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads)
+    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits)
     {
-        string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true), _architecture));
+        string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true, limits), _architecture));
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
     }
 }

@@ -87,7 +87,9 @@ internal static class TensorBinder
                 gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, product.K, plan.PartDepth, down, across,
                 gpu.PartialSums, plan.Parts > 1, StoresWhole(product), target, sums);
             var (groups, threads) = (new Index3D(checked(down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
-            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
+            // With one register more than 128 for a thread, the largest tile's groups would run alone. The slow way, by elements, would spill some on sm_75.
+            int resident = Whole(product.A) && Whole(product.B) ? TensorPlan.Large.Resident : 0;
+            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments, resident)
                 : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
                 : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);
             if (plan.Parts == 1) return run;
