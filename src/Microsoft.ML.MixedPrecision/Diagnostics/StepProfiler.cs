@@ -58,12 +58,8 @@ internal sealed class StepProfiler(ExecutionPlan plan, string device)
     private long Bytes(Kernel kernel)
     {
         Tensor[] tables = [plan.Control.Counters, plan.Control.Scales, plan.Control.Log, plan.Coefficients];
-        return kernel.Reads.Concat(kernel.Writes).Where(t => !tables.Contains(t.Owner)).Sum(t => t.Length * plan.SizeOf(t.Element) / Shares(kernel, t));
+        return kernel.Reads.Concat(kernel.Writes).Where(t => !tables.Contains(t.Owner)).Sum(t => t.Length * plan.SizeOf(t.Element));
     }
-
-    /// <summary>A group of a convolution takes its part of the image, the filters and the output.</summary>
-    private static int Shares(Kernel kernel, Tensor tensor) =>
-        kernel is MatrixProduct product && (tensor == product.A.Source || tensor == product.B.Source || tensor == product.C) ? product.Groups : 1;
 
     private static double Median(List<double> times)
     {

@@ -52,6 +52,42 @@ public sealed class MatrixProductTests
         }
     }
 
+    /// <summary>As attention has them: a product for each head of each example, of one shape, apart from each other in memory; a bias for each; and k long enough for parts.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Several_products_at_once(BackendRow row)
+    {
+        foreach (var (count, m, n, k, sharedB) in ((int, int, int, int, bool)[])[(12, 33, 20, 17, false), (3, 8, 16, 8, true), (5, 3, 2, 600, false)])
+        {
+            foreach (bool transposed in (ReadOnlySpan<bool>)[false, true])
+            {
+                const int Gap = 5;
+                int stepA = m * k + Gap, stepB = sharedB ? 0 : k * n + 8, stepC = m * n + Gap;
+                using var run = new ProductRun(row.Create());
+                var (sourceA, a) = run.Random("A", count * stepA);
+                var (sourceB, b) = run.Random("B", k * n + (count - 1) * stepB);
+                var (bias, biases) = run.Random("bias", count * n);
+                var c = run.Filled("C", count * stepC);
+                run.Execute(new MatrixProduct("Test", new DenseOperand(sourceA, m, k, 0, transposed ? m : k, transposed, stepA), new DenseOperand(sourceB, k, n, 0, transposed ? k : n, transposed, stepB),
+                    c, 0, n, bias, count: count, step: stepC));
+
+                double[] expected = [.. Enumerable.Repeat((double)ProductRun.Untouched, count * stepC)];
+                for (int product = 0; product < count; product++)
+                {
+                    for (int i = 0; i < m; i++)
+                    {
+                        for (int j = 0; j < n; j++)
+                        {
+                            double sum = biases[product * n + j];
+                            for (int l = 0; l < k; l++) sum += (double)a[product * stepA + (transposed ? l * m + i : i * k + l)] * b[product * stepB + (transposed ? j * k + l : l * n + j)];
+                            expected[product * stepC + i * n + j] = sum;
+                        }
+                    }
+                }
+                run.Check(expected, c, k + 1, $"{count} of {m} x {n} x {k}{(transposed ? ", transposed" : "")}");
+            }
+        }
+    }
+
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Patches_times_weights_is_a_convolution(BackendRow row)
     {
@@ -61,12 +97,8 @@ public sealed class MatrixProductTests
             var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
             var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
             var output = run.Filled("output", g.OutPixels * g.Filters);
-            for (int group = 0; group < g.Groups; group++)
-            {
-                run.Execute(new MatrixProduct("Forward", new PatchesOperand(imageTensor, g, group, Transposed: false),
-                    new DenseOperand(weightTensor, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false),
-                    output, group * g.GroupFilters, g.Filters));
-            }
+            run.Execute(new MatrixProduct("Forward", new PatchesOperand(imageTensor, g, Group: 0, Transposed: false),
+                new DenseOperand(weightTensor, g.Patch, g.GroupFilters, 0, g.GroupFilters, Transposed: false, g.GroupWeights), output, 0, g.Filters, count: g.Groups, step: g.GroupFilters));
             var expected = new double[output.Length];
             foreach (var t in Convolution.Terms(g)) expected[t.Output] += (double)image[t.Image] * weights[t.Weight];
             run.Check(expected, output, g.Patch, g.ToString());
@@ -82,12 +114,8 @@ public sealed class MatrixProductTests
             var (imageTensor, image) = run.Random("image", g.InPixels * g.Channels);
             var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
             var output = run.Filled("weight gradient", (int)g.GroupWeights * g.Groups);
-            for (int group = 0; group < g.Groups; group++)
-            {
-                run.Execute(new MatrixProduct("WeightGradient", new PatchesOperand(imageTensor, g, group, Transposed: true),
-                    new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false),
-                    output, group * g.GroupWeights, g.GroupFilters));
-            }
+            run.Execute(new MatrixProduct("WeightGradient", new PatchesOperand(imageTensor, g, Group: 0, Transposed: true),
+                new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, g.GroupFilters), output, 0, g.GroupFilters, count: g.Groups, step: g.GroupWeights));
             var expected = new double[output.Length];
             foreach (var t in Convolution.Terms(g)) expected[t.Weight] += (double)image[t.Image] * gradient[t.Output];
             run.Check(expected, output, g.OutPixels, g.ToString());
@@ -103,11 +131,8 @@ public sealed class MatrixProductTests
             var (gradientTensor, gradient) = run.Random("gradient", g.OutPixels * g.Filters);
             var (weightTensor, weights) = run.Random("weights", (int)g.GroupWeights * g.Groups);
             var output = run.Filled("input gradient", g.InPixels * g.Channels);
-            for (int group = 0; group < g.Groups; group++)
-            {
-                run.Execute(new MatrixProduct("InputGradient", new GradientPatchesOperand(gradientTensor, g, group),
-                    new ReversedTapsOperand(weightTensor, g, group), output, group * g.GroupChannels, g.Channels));
-            }
+            run.Execute(new MatrixProduct("InputGradient", new GradientPatchesOperand(gradientTensor, g, Group: 0),
+                new ReversedTapsOperand(weightTensor, g, Group: 0), output, 0, g.Channels, count: g.Groups, step: g.GroupChannels));
             var expected = new double[output.Length];
             foreach (var t in Convolution.Terms(g)) expected[t.Image] += (double)gradient[t.Output] * weights[t.Weight];
             run.Check(expected, output, g.KernelHeight * g.KernelWidth * g.GroupFilters, g.ToString());

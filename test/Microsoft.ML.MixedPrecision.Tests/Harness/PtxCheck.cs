@@ -66,7 +66,7 @@ internal static partial class PtxCheck
             {
                 using var backend = new PTXBackend(Context, new CudaCapabilityContext(target), target, CudaInstructionSet.ISA_80, null);
                 var entry = k.Grouped ? EntryPointDescription.FromExplicitlyGroupedKernel(k.Method) : EntryPointDescription.FromImplicitlyGroupedKernel(k.Method);
-                return ((PTXCompiledKernel)backend.Compile(entry, k.Limits)).PTXAssembly;
+                return ((PTXCompiledKernel)backend.Compile(entry, IlgpuDevice.LimitsFor(target, k.Limits))).PTXAssembly;
             }
         });
     }

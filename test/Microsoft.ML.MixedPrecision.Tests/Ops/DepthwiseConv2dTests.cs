@@ -78,7 +78,7 @@ public sealed class DepthwiseConv2dTests
             foreach (var kernel in plan.Train.Select(step => step.Kernel).OfType<DepthwiseConv2d>())
             {
                 cpu.Upload(kernel.Writes[0], new float[kernel.Writes[0].Length]);
-                foreach (var product in kernel.Products) cpu.Bind(product)();
+                cpu.Bind(kernel.Product)();
             }
         }
         var read = new Dictionary<string, int[]> { ["output"] = Read(plan.TrainOutputs[plan.Layers[^1].Name]), ["input gradient"] = Read(plan.InputGradient!) };

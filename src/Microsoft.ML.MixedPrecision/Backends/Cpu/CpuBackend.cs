@@ -49,11 +49,19 @@ internal sealed unsafe partial class CpuBackend : Backend
         return (T*)(_arenas[tensor.Region] + tensor.ArenaOffset) + tensor.Start;
     }
 
-    /// <summary>Binds a product, and what follows each of its elements, to code of its own.</summary>
+    /// <summary>Binds a product, and what follows each of its elements, to code of its own. Several run one after the other, each on all threads.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product)
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
+        if (product.Count > 1)
+        {
+            Action[] each = [.. Enumerable.Range(0, product.Count).Select(i => Gemm<T, TStorage>(product.At(i)))];
+            return () =>
+            {
+                foreach (var one in each) one();
+            };
+        }
         var user = new ProductBinder<T, TStorage>(this, product);
         return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(this, user);
     }

@@ -122,7 +122,11 @@ internal class IlgpuDevice
     /// <param name="limits">For the assembler; always the same for a kernel.</param>
     public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits) where TArguments : struct =>
         (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
-            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method, limits));
+            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(
+                method, Accelerator is CudaAccelerator cuda ? LimitsFor(cuda.Architecture, limits) : limits));
+
+    /// <summary>The limits that make sense for a GPU: on sm_75 shared memory has no room for a second group of the large tile, and registers would be spilled for nothing.</summary>
+    public static KernelSpecialization LimitsFor(CudaArchitecture architecture, KernelSpecialization limits) => architecture >= CudaArchitecture.SM_80 ? limits : KernelSpecialization.Empty;
 
     /// <summary>Host memory for copies; page-locked on CUDA, which copies it without a detour and without waiting.</summary>
     public CPUMemoryBuffer CreateHostBuffer(long bytes) => Accelerator.AcceleratorType == AcceleratorType.Cuda

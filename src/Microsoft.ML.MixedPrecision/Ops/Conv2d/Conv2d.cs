@@ -26,7 +26,7 @@ public sealed partial class Network
 }
 
 /// <summary>
-/// y[n, y, x, f] = b[f] + sum over taps and channels of the filter's group of x * w: one matrix product for each group whose
+/// y[n, y, x, f] = b[f] + sum over taps and channels of the filter's group of x * w: for each group a matrix product whose
 /// left operand is the im2col view of the image, never written down. The weight gradient is the transposed view times dy; the
 /// input gradient is the view of dy times the weights with their taps reversed. Weights are [groups, kh, kw, c/groups, f/groups].
 /// </summary>
@@ -61,10 +61,10 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     {
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, y, weight) = (pass.Input(0), pass.NewOutput(), pass.Weight(Weight));
-        var products = OfGroups(group => new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, group, Transposed: false), Weights(weight, g, group),
-            y, group * g.GroupFilters, g.Filters, bias ? pass.Weight(Bias).Slice($"{pass.Name}.Bias", group * g.GroupFilters, g.GroupFilters) : null));
-        if (IsDepthwise(g)) pass.Run(new DepthwiseForward(x, weight, bias ? pass.Weight(Bias) : null, y, g, products));
-        else foreach (var product in products) pass.Run(product);
+        var b = bias ? pass.Weight(Bias) : null;
+        var filters = new DenseOperand(weight, g.Patch, g.GroupFilters, 0, g.GroupFilters, Transposed: false, Step: g.GroupWeights);
+        var product = new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, Group: 0, Transposed: false), filters, y, 0, g.Filters, b, count: groups, step: g.GroupFilters);
+        pass.Run(IsDepthwise(g) ? new DepthwiseForward(x, weight, b, y, g, product) : product);
         return y;
     }
 
@@ -72,17 +72,15 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     {
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, dy, weight) = (pass.Input(0), pass.OutputGradient, pass.Weight(Weight));
-        var weightGradients = OfGroups(group => new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, group, Transposed: true),
-            new DenseOperand(dy, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false), pass.WeightGradient(Weight), group * g.GroupWeights, g.GroupFilters));
-        if (IsDepthwise(g)) pass.Run(new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), g, weightGradients));
-        else foreach (var product in weightGradients) pass.Run(product);
+        var weightGradient = new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, Group: 0, Transposed: true),
+            new DenseOperand(dy, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, Step: g.GroupFilters), pass.WeightGradient(Weight), 0, g.GroupFilters, count: groups, step: g.GroupWeights);
+        pass.Run(IsDepthwise(g) ? new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), g, weightGradient) : weightGradient);
         if (bias) pass.Run(ColumnSum.Of(pass, dy, pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
         var dx = pass.NewInputGradient(0);
-        var inputGradients = OfGroups(group => new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, group), new ReversedTapsOperand(weight, g, group),
-            dx, group * g.GroupChannels, g.Channels));
-        if (IsDepthwise(g)) pass.Run(new DepthwiseInputGradient(dy, weight, dx, g, inputGradients));
-        else foreach (var product in inputGradients) pass.Run(product);
+        var inputGradient = new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, Group: 0), new ReversedTapsOperand(weight, g, Group: 0),
+            dx, 0, g.Channels, count: groups, step: g.GroupChannels);
+        pass.Run(IsDepthwise(g) ? new DepthwiseInputGradient(dy, weight, dx, g, inputGradient) : inputGradient);
     }
 
     public override string Export(OnnxScope scope)
@@ -108,13 +106,8 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
         return turned;
     }
 
-    private MatrixProduct[] OfGroups(Func<int, MatrixProduct> product) => [.. Enumerable.Range(0, groups).Select(product)];
-
     /// <summary>A filter for each channel and nothing else: no product, which would have one column.</summary>
     private static bool IsDepthwise(Conv2dGeometry g) => g.Groups > 1 && g.GroupChannels == 1 && g.GroupFilters == 1;
-
-    private static DenseOperand Weights(Tensor weight, Conv2dGeometry g, int group) =>
-        new(weight, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false);
 
     private Conv2dGeometry Geometry(int batch, Shape input) => new(batch, input.Height, input.Width, input.Channels, filters, window, groups);
 }

@@ -19,6 +19,19 @@ public sealed class TensorPlanTests
         Assert.AreEqual(1, TensorPlan.Choose(128 * 56 * 56, 64, 576).Parts);
     }
 
+    /// <summary>Many groups of a convolution fill a GPU without parts, where one of them would not; and their sums share the one place.</summary>
+    [TestMethod]
+    public void Several_products_fill_the_GPU_together()
+    {
+        const int M = 36, N = 64, K = 4096;
+        Assert.IsGreaterThan(TensorPlan.Choose(M, N, K, count: 512).Parts, TensorPlan.Choose(M, N, K).Parts);
+        foreach (int count in (ReadOnlySpan<int>)[2, 100, 10_000])
+        {
+            var plan = TensorPlan.Choose(M, N, 1_000_000, count);
+            Assert.IsTrue(plan.Parts == 1 || (long)count * plan.Parts * M * N <= TensorPlan.MostPartialSums, $"{count}: {plan}");
+        }
+    }
+
     [TestMethod]
     public void Parts_cover_k_once_and_their_sums_fit_their_place()
     {

@@ -69,17 +69,14 @@ public sealed class TensorProductTests
             var forward = run.Filled("output", g.OutPixels * g.Filters);
             var weightGradient = run.Filled("weight gradient", (int)g.GroupWeights * g.Groups);
             var inputGradient = run.Filled("input gradient", g.InPixels * g.Channels);
-            for (int group = 0; group < g.Groups; group++)
+            foreach (var product in (ReadOnlySpan<MatrixProduct>)[
+                new("Forward", new PatchesOperand(imageTensor, g, Group: 0, Transposed: false),
+                    new DenseOperand(weightTensor, g.Patch, g.GroupFilters, 0, g.GroupFilters, Transposed: false, g.GroupWeights), forward, 0, g.Filters, count: g.Groups, step: g.GroupFilters),
+                new("WeightGradient", new PatchesOperand(imageTensor, g, Group: 0, Transposed: true),
+                    new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, g.GroupFilters), weightGradient, 0, g.GroupFilters, count: g.Groups, step: g.GroupWeights),
+                new("InputGradient", new GradientPatchesOperand(gradientTensor, g, Group: 0), new ReversedTapsOperand(weightTensor, g, Group: 0), inputGradient, 0, g.Channels, count: g.Groups, step: g.GroupChannels)])
             {
-                foreach (var product in (ReadOnlySpan<MatrixProduct>)[
-                    new("Forward", new PatchesOperand(imageTensor, g, group, Transposed: false),
-                        new DenseOperand(weightTensor, g.Patch, g.GroupFilters, group * g.GroupWeights, g.GroupFilters, Transposed: false), forward, group * g.GroupFilters, g.Filters),
-                    new("WeightGradient", new PatchesOperand(imageTensor, g, group, Transposed: true),
-                        new DenseOperand(gradientTensor, g.OutPixels, g.GroupFilters, group * g.GroupFilters, g.Filters, Transposed: false), weightGradient, group * g.GroupWeights, g.GroupFilters),
-                    new("InputGradient", new GradientPatchesOperand(gradientTensor, g, group), new ReversedTapsOperand(weightTensor, g, group), inputGradient, group * g.GroupChannels, g.Channels)])
-                {
-                    run.Execute(new Fixed(product, Tiles[row.Tile], 64));
-                }
+                run.Execute(new Fixed(product, Tiles[row.Tile], 64));
             }
             double[] y = new double[forward.Length], dw = new double[weightGradient.Length], dx = new double[inputGradient.Length];
             foreach (var t in Convolution.Terms(g))

@@ -250,11 +250,11 @@ public sealed class PtxMachineTests
         using var result = accelerator.Allocate1D<float>(M * N);
         ArrayView<float> c = result.View;
         long steps = PtxMachine.Run(ptx, null, One, new(64, 1, 1), 0, new PortableProduct.Arguments<float, GpuDense, GpuDense, Unchanged>(
-            left.View, right.View, new(new(tensor, M, K, 0, K, false)), new(new(tensor, K, N, 0, N, false)), M, N, K, 48, c, 0, new(c, c, 0, 0, N, default)));
+            left.View, right.View, new(new(tensor, M, K, 0, K, false)), new(new(tensor, K, N, 0, N, false)), 0, 0, M, N, K, 2, 1, 48, c, new(c, c, 0, 0, 0, 0, N, default)));
         Assert.IsGreaterThan(100, steps);
         float[] values = result.GetAsArray1D();
         for (int i = 0; i < M * N; i++) Assert.AreEqual(Enumerable.Range(0, K).Sum(k => a[i / N * K + k] * b[k * N + i % N]), values[i], $"element {i}");
         Assert.Contains("race", Fault(() => PtxMachine.Run(ptx.Replace("bar.sync\t0;", "", StringComparison.Ordinal), null, Two, new(64, 1, 1), 0, new PortableProduct.Arguments<float, GpuDense, GpuDense, Unchanged>(
-            left.View, right.View, new(new(tensor, M, K, 0, K, false)), new(new(tensor, K, N, 0, N, false)), M, N, K, 48, c, 0, new(c, c, 0, 0, N, default)))));
+            left.View, right.View, new(new(tensor, M, K, 0, K, false)), new(new(tensor, K, N, 0, N, false)), 0, 0, M, N, K, 2, 1, 48, c, new(c, c, 0, 0, 0, 0, N, default)))));
     }
 }

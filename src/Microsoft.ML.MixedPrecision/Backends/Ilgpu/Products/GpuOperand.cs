@@ -2,7 +2,7 @@ using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>What a row or a column contributes to an element's place. What each part means is the operand's own affair.</summary>
+/// <summary>What a row or a column contributes to an element's place. X is added to the place; what the others mean is the operand's own affair.</summary>
 internal readonly record struct OperandPart(int X, int Y, int Z);
 
 /// <summary>

@@ -9,7 +9,7 @@ namespace Microsoft.ML.MixedPrecision;
 /// </summary>
 internal interface IGpuTile<TSelf> where TSelf : struct, IGpuTile<TSelf>
 {
-    /// <summary>What an outer element contributes to places; the same for all k.</summary>
+    /// <summary>What an outer element contributes to places; the same for all k. To its X may be added what all places have in common.</summary>
     static abstract OperandPart Outer(TSelf tile, int outer);
 
     /// <summary>Starts to bring a chunk of eight to shared memory; zeros beyond the ends.</summary>
@@ -46,15 +46,15 @@ internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : I
     {
         for (int pair = 0; pair < 4; pair++)
         {
-            uint low = Bits(tile, from.Cast<ushort>(), outer, outerEnd, depth, depthEnd, pair * 2), high = Bits(tile, from.Cast<ushort>(), outer, outerEnd, depth, depthEnd, pair * 2 + 1);
+            uint low = Bits(tile, from.Cast<ushort>(), part.X, outer, outerEnd, depth, depthEnd, pair * 2), high = Bits(tile, from.Cast<ushort>(), part.X, outer, outerEnd, depth, depthEnd, pair * 2 + 1);
             shared.Cast<uint>()[(target << 2) + pair] = low | high << 16;
         }
     }
 
-    private static uint Bits(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int outer, int outerEnd, int depth, int depthEnd, int step)
+    private static uint Bits(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int offset, int outer, int outerEnd, int depth, int depthEnd, int step)
     {
         int o = outer + (1 - TLayout.AlongDepth) * step, d = depth + TLayout.AlongDepth * step;
         int place = o < outerEnd && d < depthEnd ? tile._operand.Place(tile._operand.Row(o), tile._operand.Column(d)) : -1;
-        return place < 0 ? 0u : from[place];
+        return place < 0 ? 0u : from[offset + place];
     }
 }

@@ -40,17 +40,18 @@ internal static class PortableProduct
     /// <summary>Most floats that the sums of all parts take: 1.5 MB.</summary>
     public const int MostPartialSums = (BusyGroups + BusyGroups / 2) * Tile * Tile;
 
-    /// <summary>Parts that k is cut into.</summary>
-    public static int Parts(int m, int n, int k)
+    /// <summary>Parts that k is cut into, in each of several products.</summary>
+    public static int Parts(int m, int n, int k, int count = 1)
     {
-        int tiles = Tiles(m) * Tiles(n);
+        int tiles = checked(count * Tiles(m) * Tiles(n));
         return tiles > BusyGroups / 2 ? 1 : Math.Clamp(k / LeastPart, 1, (BusyGroups + tiles - 1) / tiles);
     }
 
     private static int Tiles(int length) => (length + Tile - 1) / Tile;
 
     internal readonly record struct Arguments<T, TA, TB, TElement>(
-        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int M, int N, int K, int PartDepth, ArrayView<float> PartialSums, int Partial, ProductTarget<T, TElement> Target)
+        ArrayView<T> A, ArrayView<T> B, TA OperandA, TB OperandB, int StepA, int StepB, int M, int N, int K, int TilesDown, int Parts, int PartDepth,
+        ArrayView<float> PartialSums, ProductTarget<T, TElement> Target)
         where T : unmanaged where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement;
 
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product)
@@ -85,14 +86,14 @@ internal static class PortableProduct
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         var target = ProductTarget<T, TElement>.Of(gpu, product, element);
-        int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k);
+        int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k, product.Count);
         int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
         var partialSums = gpu.PartialSums;
-        // Rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
-        var run = gpu.ForGroups(new Index3D(Tiles(m), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
-            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, k, partDepth, partialSums, parts > 1 ? 1 : 0, target));
+        // Products and their rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
+        var run = gpu.ForGroups(new Index3D(checked(product.Count * Tiles(m)), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
+            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, k, Tiles(m), parts, partDepth, partialSums, target));
         if (parts == 1) return run;
-        var add = gpu.For((long)m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(partialSums, parts, m, n, target));
+        var add = gpu.For((long)product.Count * m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(partialSums, parts, m, n, target));
         return () => { run(); add(); };
     }
 
@@ -104,7 +105,7 @@ internal static class PortableProduct
         var tileA = quadsA.Cast<float>();
         var tileB = quadsB.Cast<float>();
 
-        int thread = Group.IdxX, firstRow = Grid.IdxX * Tile, firstColumn = Grid.IdxY * Tile;
+        int thread = Group.IdxX, product = Grid.IdxX / a.TilesDown, firstRow = (Grid.IdxX - product * a.TilesDown) * Tile, firstColumn = Grid.IdxY * Tile;
         int threadRow = thread >> 3, threadColumn = thread & 7; // of 8 x 8
         bool alongA = a.OperandA.ColumnsAdjoin != 0, alongB = a.OperandB.ColumnsAdjoin == 0; // neighbouring threads read neighbouring k
         var zero = new Quad(0f, 0f, 0f, 0f);
@@ -121,7 +122,7 @@ internal static class PortableProduct
                 if (first + inner < a.K && firstRow + outer < a.M)
                 {
                     int place = a.OperandA.Place(a.OperandA.Row(firstRow + outer), a.OperandA.Column(first + inner));
-                    if (place >= 0) value = TStorage.Load(a.A[place]);
+                    if (place >= 0) value = TStorage.Load(a.A[product * a.StepA + place]);
                 }
                 tileA[inner * Pitch + outer] = value;
             }
@@ -133,7 +134,7 @@ internal static class PortableProduct
                 if (first + inner < a.K && firstColumn + outer < a.N)
                 {
                     int place = a.OperandB.Place(a.OperandB.Row(first + inner), a.OperandB.Column(firstColumn + outer));
-                    if (place >= 0) value = TStorage.Load(a.B[place]);
+                    if (place >= 0) value = TStorage.Load(a.B[product * a.StepB + place]);
                 }
                 tileB[inner * Pitch + outer] = value;
             }
@@ -150,27 +151,27 @@ internal static class PortableProduct
         }
 
         int row = firstRow + threadRow * 4, column = firstColumn + threadColumn * 4;
-        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row, column, sum0);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 1, column, sum1);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 2, column, sum2);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, part, row + 3, column, sum3);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row, column, sum0);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 1, column, sum1);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 2, column, sum2);
+        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 3, column, sum3);
     }
 
-    private static void StoreRow<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int part, int row, int column, Quad sums)
+    private static void StoreRow<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int product, int part, int row, int column, Quad sums)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         if (row >= a.M) return;
-        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column, sums.A);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 1, sums.B);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 2, sums.C);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, part, row, column + 3, sums.D);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column, sums.A);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 1, sums.B);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 2, sums.C);
+        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 3, sums.D);
     }
 
-    private static void StoreElement<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int part, int row, int column, float sum)
+    private static void StoreElement<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int product, int part, int row, int column, float sum)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
         if (column >= a.N) return;
-        if (a.Partial != 0) a.PartialSums[(part * a.M + row) * a.N + column] = sum;
-        else a.Target.Store<TStorage>(row, column, sum);
+        if (a.Parts > 1) a.PartialSums[((product * a.Parts + part) * a.M + row) * a.N + column] = sum;
+        else ProductTarget<T, TElement>.At(a.Target, product, a.N).Store<TStorage>(row, column, sum);
     }
 }

@@ -3,25 +3,31 @@ using ILGPU;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>Where a product's finished sums go, and what is done to them before.</summary>
-internal readonly record struct ProductTarget<T, TElement>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int Start, int Pitch, TElement Element)
+/// <param name="BiasStart">The product's first bias.</param>
+/// <param name="Step">From the start of one product's C to that of the next.</param>
+internal readonly record struct ProductTarget<T, TElement>(ArrayView<T> C, ArrayView<T> Bias, int HasBias, int BiasStart, int Start, int Step, int Pitch, TElement Element)
     where T : unmanaged where TElement : struct, IGpuElement
 {
     public static ProductTarget<T, TElement> Of(IlgpuBackend gpu, MatrixProduct product, TElement element)
     {
         var c = gpu.View<T>(product.C);
-        return new(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, checked((int)product.Start), product.Pitch, element);
+        return new(c, product.Bias is { } bias ? gpu.View<T>(bias) : c, product.Bias is null ? 0 : 1, 0, checked((int)product.Start), checked((int)product.Step), product.Pitch, element);
     }
+
+    /// <summary>The target of another of the products, of n columns each.</summary>
+    public static ProductTarget<T, TElement> At(ProductTarget<T, TElement> first, int product, int n) =>
+        new(first.C, first.Bias, first.HasBias, product * n, first.Start + product * first.Step, first.Step, first.Pitch, first.Element);
 
     /// <summary>Stores an element that nothing is added to any more.</summary>
     public void Store<TStorage>(int row, int column, float sum) where TStorage : struct, IStorage<T>
     {
-        if (HasBias != 0) sum += TStorage.Load(Bias[column]);
+        if (HasBias != 0) sum += TStorage.Load(Bias[BiasStart + column]);
         int place = Start + row * Pitch + column;
         C[place] = TStorage.Store(Element.Apply(sum, place));
     }
 }
 
-/// <summary>The second launch of a product whose k was cut into parts: adds the parts' sums of each element, in their order.</summary>
+/// <summary>The second launch of a product whose k was cut into parts: adds the parts' sums of each element, in their order: [products, parts, m, n].</summary>
 internal static class PartTotal
 {
     internal readonly record struct Arguments<T, TElement>(ArrayView<float> PartialSums, int Parts, int M, int N, ProductTarget<T, TElement> Target)
@@ -30,9 +36,9 @@ internal static class PartTotal
     public static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
+        int elements = a.M * a.N, product = i / elements, element = i - product * elements, row = element / a.N;
         float sum = 0f;
-        for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[part * a.M * a.N + i];
-        int row = i / a.N;
-        a.Target.Store<TStorage>(row, i - row * a.N, sum);
+        for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[(product * a.Parts + part) * elements + element];
+        ProductTarget<T, TElement>.At(a.Target, product, a.N).Store<TStorage>(row, element - row * a.N, sum);
     }
 }

@@ -15,20 +15,21 @@ internal static class TensorBinder
     /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile. 0 where it does not.</summary>
     public static int RowsSummed(MatrixProduct product, TensorPlan plan) => product.Reader is not null && plan.Parts == 1 && StoresWhole(product) ? plan.Tile.Rows : 0;
 
-    private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start);
+    private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start, product.Step);
 
     /// <summary>Whether chunks of eight are whole and aligned: all that the fast way asks of a shape.</summary>
     /// <param name="adjoining">Elements along the direction in which neighbours adjoin.</param>
     /// <param name="pitch">From one line of them to the next.</param>
     /// <param name="start">The first.</param>
-    private static bool Whole(Tensor tensor, long adjoining, long pitch, long start) => ((adjoining | pitch | (start + tensor.Start)) & 7) == 0;
+    /// <param name="step">From one product to the next.</param>
+    private static bool Whole(Tensor tensor, long adjoining, long pitch, long start, long step) => ((adjoining | pitch | (start + tensor.Start) | step) & 7) == 0;
 
     private static bool Whole(MatrixOperand operand) => operand switch
     {
-        DenseOperand o => Whole(o.Source, o.Transposed ? o.Rows : o.Columns, o.Pitch, o.Start),
-        PatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupChannels, g.Channels, 0),
-        GradientPatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.Filters, 0),
-        ReversedTapsOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.GroupFilters, 0),
+        DenseOperand o => Whole(o.Source, o.Transposed ? o.Rows : o.Columns, o.Pitch, o.Start, o.Step),
+        PatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupChannels, g.Channels, 0, o.Step),
+        GradientPatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.Filters, 0, o.Step),
+        ReversedTapsOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.GroupFilters, 0, o.Step),
         _ => false,
     };
 
@@ -84,16 +85,15 @@ internal static class TensorBinder
             int down = (m + tile.Rows - 1) / tile.Rows, across = (n + tile.Columns - 1) / tile.Columns;
             var target = ProductTarget<T, TElement>.Of(gpu, product, element);
             var arguments = new TensorProduct.Arguments<T, TA, TB, TElement, TSums>(
-                gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, m, n, product.K, plan.PartDepth, down, across,
-                gpu.PartialSums, plan.Parts > 1, StoresWhole(product), target, sums);
-            var (groups, threads) = (new Index3D(checked(down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
-            // With one register more than 128 for a thread, the largest tile's groups would run alone. The slow way, by elements, would spill some on sm_75.
-            int resident = Whole(product.A) && Whole(product.B) ? TensorPlan.Large.Resident : 0;
-            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments, resident)
+                gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, product.K, plan.Parts, plan.PartDepth, down, across,
+                gpu.PartialSums, StoresWhole(product), target, sums);
+            var (groups, threads) = (new Index3D(checked(product.Count * down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
+            // With one register more than 128 for a thread, the largest tile's groups would run alone.
+            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments, TensorPlan.Large.Resident)
                 : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
                 : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);
             if (plan.Parts == 1) return run;
-            var add = gpu.For((long)m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, m, n, target));
+            var add = gpu.For((long)product.Count * m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, m, n, target));
             return () => { run(); add(); };
         }
     }

@@ -27,32 +27,32 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private const int MostParts = 128, LeastPartDepth = 128;
 
-    public static TensorPlan Of(MatrixProduct product) => Choose(product.M, product.N, product.K);
+    public static TensorPlan Of(MatrixProduct product) => Choose(product.M, product.N, product.K, product.Count);
 
-    /// <summary>The cheapest layout of a product.</summary>
-    public static TensorPlan Choose(int m, int n, int k)
+    /// <summary>The cheapest layout of a product, or of several at once.</summary>
+    public static TensorPlan Choose(int m, int n, int k, int count = 1)
     {
         var (best, least) = (default(TensorPlan), double.PositiveInfinity);
         foreach (var tile in (ReadOnlySpan<TensorTile>)[Large, Tall, Small])
         {
             for (int parts = 1; parts <= MostParts; parts *= 2)
             {
-                if (parts > 1 && (k < parts * LeastPartDepth || (long)parts * m * n > MostPartialSums)) break;
+                if (parts > 1 && (k < parts * LeastPartDepth || (long)count * parts * m * n > MostPartialSums)) break;
                 int partDepth = Steps((k + parts - 1) / parts) * TensorProduct.Depth;
                 var plan = new TensorPlan(tile, (k + partDepth - 1) / partDepth, partDepth);
-                double cost = plan.Cycles(m, n);
+                double cost = plan.Cycles(m, n, count);
                 if (cost < least) (best, least) = (plan, cost);
             }
         }
         return best;
     }
 
-    private double Cycles(int m, int n)
+    private double Cycles(int m, int n, int count)
     {
-        double groups = (double)Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / TensorProduct.Depth;
+        double groups = (double)count * Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / TensorProduct.Depth;
         double arithmetic = here * steps * Tile.Rows * Tile.Columns * TensorProduct.Depth / (Rate * Tile.Efficiency);
         double waves = Math.Ceiling(here / Tile.Resident), waiting = waves * steps * StepLatency;
-        double adding = Parts == 1 ? 0 : Launch + 8.0 * Parts * m * n / PartialBytesPerCycle;
+        double adding = Parts == 1 ? 0 : Launch + 8.0 * count * Parts * m * n / PartialBytesPerCycle;
         return Math.Max(arithmetic, waiting) + waves * TileStart + adding;
     }
 

@@ -33,16 +33,17 @@ internal static class TensorProduct
     /// a property does, ILGPU 1.5.3 may leave them all in local memory.
     /// </summary>
     internal readonly struct Arguments<T, TA, TB, TElement, TSums>(
-        ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int m, int n, int k, int partDepth, int tilesDown, int tilesAcross,
-        ArrayView<float> partialSums, bool partial, bool wholeChunks, ProductTarget<T, TElement> target, TSums sums)
+        ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int stepA, int stepB, int m, int n, int k, int parts, int partDepth, int tilesDown, int tilesAcross,
+        ArrayView<float> partialSums, bool wholeChunks, ProductTarget<T, TElement> target, TSums sums)
         where T : unmanaged where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> where TElement : struct, IGpuElement where TSums : struct
     {
         public readonly ArrayView<T> A = a, B = b;
         public readonly TA TileA = tileA;
         public readonly TB TileB = tileB;
-        public readonly int M = m, N = n, K = k, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
+        public readonly int StepA = stepA, StepB = stepB;
+        public readonly int M = m, N = n, K = k, Parts = parts, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
         public readonly ArrayView<float> PartialSums = partialSums;
-        public readonly int Partial = partial ? 1 : 0, WholeChunks = wholeChunks ? 1 : 0;
+        public readonly int WholeChunks = wholeChunks ? 1 : 0;
         public readonly ProductTarget<T, TElement> Target = target;
         public readonly TSums Sums = sums;
     }
@@ -57,8 +58,8 @@ internal static class TensorProduct
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8);
         var shared = TShape.Shared();
 
-        // Bands of tiles, each walked column by column.
-        int group = Grid.IdxX, bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
+        // Products one after the other; in each, bands of tiles, each walked column by column.
+        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles, group = Grid.IdxX - product * tiles, bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
         int bandRows = Math.Min(BandRows, a.TilesDown - band * BandRows), across = inBand / bandRows;
         int firstRow = (band * BandRows + inBand - across * bandRows) * rows, firstColumn = across * columns;
 
@@ -66,8 +67,8 @@ internal static class TensorProduct
         int warpRow = (warp >> TShape.AcrossShift) * WarpTile.Rows, warpColumn = (warp & (TShape.WarpsAcross - 1)) * WarpTile.Columns;
         int placeA = TLayoutA.LeftPlace(lane, warpRow, rows), placeB = tileA + TLayoutB.RightPlace(lane, warpColumn, columns);
 
-        var copiesA = TileCopy<TA, TLayoutA>.Of(a.TileA, firstRow, rows, thread, threads);
-        var copiesB = TileCopy<TB, TLayoutB>.Of(a.TileB, firstColumn, columns, thread, threads);
+        var copiesA = TileCopy<TA, TLayoutA>.Of(a.TileA, product * a.StepA, firstRow, rows, thread, threads);
+        var copiesB = TileCopy<TB, TLayoutB>.Of(a.TileB, product * a.StepB, firstColumn, columns, thread, threads);
 
         int part = Grid.IdxY, first = part * a.PartDepth, end = Math.Min(a.K, first + a.PartDepth);
         for (int stage = 0; stage < Stages - 1; stage++)
@@ -98,15 +99,16 @@ internal static class TensorProduct
 
         TensorCore.WaitForCopies(0); // zeros beyond the end of a short k may be under way
         int row = warpRow + (lane >> 2), column = warpColumn + ((lane & 3) << 1);
-        if (a.Partial != 0)
+        if (a.Parts > 1)
         {
-            var partial = new PartStore(a.PartialSums, part * a.M, a.M, a.N);
+            var partial = new PartStore(a.PartialSums, (product * a.Parts + part) * a.M, a.M, a.N);
             TensorStore.Each(sums, partial, firstRow + row, firstColumn + column);
             return;
         }
+        var target = ProductTarget<T, TElement>.At(a.Target, product, a.N);
         Group.Barrier();
-        TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), a.Target.Bias, a.Target.HasBias, a.N, firstColumn, columns), row, column);
+        TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), target.Bias, target.HasBias, target.BiasStart, a.N, firstColumn, columns), row, column);
         Group.Barrier();
-        TensorStore.Tile<T, TStorage, TElement, TSums>(shared, a.Target, a.Sums, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
+        TensorStore.Tile<T, TStorage, TElement, TSums>(shared, target, a.Sums, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }
 }

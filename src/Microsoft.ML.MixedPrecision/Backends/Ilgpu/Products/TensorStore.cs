@@ -26,20 +26,20 @@ internal readonly struct PartStore(ArrayView<float> partialSums, int partRow, in
 }
 
 /// <summary>Adds the bias, rounds to halves and puts them to shared memory, from where whole chunks go on.</summary>
-internal readonly struct SharedStore<T, TStorage>(ArrayView<uint> pairs, ArrayView<T> bias, int hasBias, int n, int firstColumn, int columns) : ISumStore<SharedStore<T, TStorage>>
+internal readonly struct SharedStore<T, TStorage>(ArrayView<uint> pairs, ArrayView<T> bias, int hasBias, int biasStart, int n, int firstColumn, int columns) : ISumStore<SharedStore<T, TStorage>>
     where T : unmanaged where TStorage : struct, IStorage<T>
 {
     private readonly ArrayView<uint> _pairs = pairs;
     private readonly ArrayView<T> _bias = bias;
-    private readonly int _hasBias = hasBias, _n = n, _firstColumn = firstColumn, _columns = columns;
+    private readonly int _hasBias = hasBias, _biasStart = biasStart, _n = n, _firstColumn = firstColumn, _columns = columns;
 
     public static void Pair(SharedStore<T, TStorage> store, int row, int column, float first, float second)
     {
         if (store._hasBias != 0)
         {
             // A bound is cheaper than a branch; what lies beyond the end is not stored.
-            first += TStorage.Load(store._bias[Math.Min(store._firstColumn + column, store._n - 1)]);
-            second += TStorage.Load(store._bias[Math.Min(store._firstColumn + column + 1, store._n - 1)]);
+            first += TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column, store._n - 1)]);
+            second += TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column + 1, store._n - 1)]);
         }
         store._pairs[(TensorStore.Place(row, column, store._columns) << 2) + ((column >> 1) & 3)] = TensorCore.PackHalves(first, second);
     }

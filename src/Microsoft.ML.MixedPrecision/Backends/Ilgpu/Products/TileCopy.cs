@@ -11,11 +11,18 @@ internal readonly struct TileCopy<TTile, TLayout>(OperandPart part0, OperandPart
 {
     private readonly OperandPart _part0 = part0, _part1 = part1, _part2 = part2, _part3 = part3;
 
+    /// <param name="offset">Added to every place: where the product's operand begins.</param>
     /// <param name="first">The tile's first outer element in the product.</param>
     /// <param name="length">The tile's outer elements: a constant, as the number of threads.</param>
-    public static TileCopy<TTile, TLayout> Of(TTile tile, int first, int length, int thread, int threads) => new(
-        TTile.Outer(tile, first + TLayout.Outer(thread, length)), TTile.Outer(tile, first + TLayout.Outer(thread + threads, length)),
-        TTile.Outer(tile, first + TLayout.Outer(thread + 2 * threads, length)), TTile.Outer(tile, first + TLayout.Outer(thread + 3 * threads, length)));
+    public static TileCopy<TTile, TLayout> Of(TTile tile, int offset, int first, int length, int thread, int threads) => new(
+        Part(tile, offset, first + TLayout.Outer(thread, length)), Part(tile, offset, first + TLayout.Outer(thread + threads, length)),
+        Part(tile, offset, first + TLayout.Outer(thread + 2 * threads, length)), Part(tile, offset, first + TLayout.Outer(thread + 3 * threads, length)));
+
+    private static OperandPart Part(TTile tile, int offset, int outer)
+    {
+        var part = TTile.Outer(tile, outer);
+        return new(part.X + offset, part.Y, part.Z);
+    }
 
     /// <summary>Starts the copies of a tile.</summary>
     public static void Start<T>(TileCopy<TTile, TLayout> copy, ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, int first, int outerEnd, int depth, int depthEnd, int length, int thread, int threads) where T : unmanaged
