@@ -56,8 +56,11 @@ internal sealed record Conv2dGeometry(int Batch, int Height, int Width, int Chan
     public int GroupChannels => Channels / Groups;
     public int GroupFilters => Filters / Groups;
 
+    /// <summary>Elements of the window.</summary>
+    public int Taps => KernelHeight * KernelWidth;
+
     /// <summary>Taps times channels that one output element of a group sums over.</summary>
-    public int Patch => KernelHeight * KernelWidth * GroupChannels;
+    public int Patch => Taps * GroupChannels;
 
     public int InPixels => Batch * Height * Width;
     public int OutPixels => Batch * OutHeight * OutWidth;

@@ -1,10 +1,10 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-/// <summary>A convolution with a group for each channel: kernels of its own on the CPU.</summary>
+/// <summary>A convolution with a group for each channel: kernels of its own.</summary>
 [TestClass, TestCategory("VectorWidth")]
 public sealed class DepthwiseConv2dTests
 {
-    /// <summary>Channels around one and two vectors, rows of 1 to 9 pixels, strides with and without a rest, dilation, more padding than taps.</summary>
+    /// <summary>Channels around one and two vectors, more pixels than a part of a sum has, rows of 1 to 9 pixels, strides with and without a rest, dilation, more padding than taps.</summary>
     private static readonly (Size2d Image, int Channels, Window2d Window)[] s_shapes =
     [
         (new(1, 1), 2, new(1, 1, 0, 1)),
@@ -15,15 +15,14 @@ public sealed class DepthwiseConv2dTests
         (new(9, 8), 3, new(new(3, 2), new(2, 3), new(2, 1), new(2, 3))),
         (new(3, 4), 5, new(2, 1, 3, 1)),
         (new(7, 6), 19, new(1, 3, 0, 1)),
+        (new(13, 12), 8, new(3, 1, 1, 1)),
     ];
 
-    [TestMethod]
-    [DataRow(Precision.Mixed)]
-    [DataRow(Precision.Single)]
-    public void Equals_the_reference_in_both_directions(Precision precision)
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Equals_the_reference_in_both_directions(BackendRow row)
     {
         foreach (var g in Geometries(batch: 2))
-            OpCheck.Run(new CpuBackend(precision), Layer(g), v => Conv2dTests.Reference(g with { Batch = v.Batch }, v.Input, v.Parameters[0], v.Parameters[1]), g.Batch);
+            OpCheck.Run(row.Create(), Layer(g), v => Conv2dTests.Reference(g with { Batch = v.Batch }, v.Input, v.Parameters[0], v.Parameters[1]), g.Batch);
     }
 
     [TestMethod]
@@ -47,6 +46,19 @@ public sealed class DepthwiseConv2dTests
         var plan = Plan(g, Precision.Mixed);
         long[] counted = [.. plan.Train.Select(step => step.Kernel).OfType<DepthwiseConv2d>().Select(kernel => kernel.FloatingPointOperations)];
         CollectionAssert.AreEqual(Enumerable.Repeat(2L * 2 * 4 * 3 * 17 * 9, 3).ToArray(), counted);
+    }
+
+    /// <summary>The same work as products, one for each channel.</summary>
+    private static MatrixProduct Products(DepthwiseConv2d kernel, Conv2dGeometry g)
+    {
+        var (from, with, to) = (kernel.Reads[0], kernel.Reads[1], kernel.Writes[0]);
+        DenseOperand Filters(Tensor t) => new(t, g.Patch, 1, 0, 1, Transposed: false, Step: g.GroupWeights);
+        return kernel switch
+        {
+            DepthwiseForward => new("Test", new PatchesOperand(from, g, 0, Transposed: false), Filters(with), to, 0, g.Filters, kernel.Reads[2], count: g.Groups, step: 1),
+            DepthwiseInputGradient => new("Test", new GradientPatchesOperand(from, g, 0), new ReversedTapsOperand(with, g, 0), to, 0, g.Channels, count: g.Groups, step: 1),
+            _ => new("Test", new PatchesOperand(from, g, 0, Transposed: true), new DenseOperand(with, g.OutPixels, 1, 0, g.Filters, Transposed: false, Step: 1), to, 0, 1, count: g.Groups, step: g.GroupWeights),
+        };
     }
 
     private static void AssertSame(Dictionary<string, int[]> expected, Dictionary<string, int[]> actual, IEnumerable<string> names, string what)
@@ -78,7 +90,7 @@ public sealed class DepthwiseConv2dTests
             foreach (var kernel in plan.Train.Select(step => step.Kernel).OfType<DepthwiseConv2d>())
             {
                 cpu.Upload(kernel.Writes[0], new float[kernel.Writes[0].Length]);
-                cpu.Bind(kernel.Product)();
+                cpu.Bind(Products(kernel, g))();
             }
         }
         var read = new Dictionary<string, int[]> { ["output"] = Read(plan.TrainOutputs[plan.Layers[^1].Name]), ["input gradient"] = Read(plan.InputGradient!) };

@@ -57,10 +57,14 @@ internal sealed unsafe partial class IlgpuBackend
     /// neighbouring columns, eight at a time where the columns are a multiple of eight; what is left of the 64 shares the rows,
     /// line l taking rows l, l + lines ..., and a tree adds the lines. The order depends on the shape alone.
     /// </summary>
-    public Action SumColumns<TSums, TArguments>(RowParts parts, int columns, TArguments arguments)
+    /// <param name="parts">Of the rows.</param>
+    /// <param name="columns">Of the matrix.</param>
+    /// <param name="arguments">What is summed.</param>
+    /// <param name="together">Columns that are neighbours in memory, where that is a part of them; it divides <paramref name="columns"/>.</param>
+    public Action SumColumns<TSums, TArguments>(RowParts parts, int columns, TArguments arguments, int? together = null)
         where TSums : struct, IGpuColumnSums<TArguments>
         where TArguments : struct =>
-        (columns & 7) == 0 ? SumColumnVectors<TSums, Vector8, TArguments>(parts, columns, arguments) : SumColumnVectors<TSums, Vector1, TArguments>(parts, columns, arguments);
+        ((together ?? columns) & 7) == 0 ? SumColumnVectors<TSums, Vector8, TArguments>(parts, columns, arguments) : SumColumnVectors<TSums, Vector1, TArguments>(parts, columns, arguments);
 
     /// <summary>The parts into which a reader's rows are cut, and an action that sums them: none is needed where the product that stores the rows has.</summary>
     public (RowParts Parts, Action Sum) SumParts<TSums, TArguments>(ColumnReader reader, TArguments arguments)

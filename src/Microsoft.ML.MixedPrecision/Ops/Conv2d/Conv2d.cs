@@ -62,9 +62,13 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, y, weight) = (pass.Input(0), pass.NewOutput(), pass.Weight(Weight));
         var b = bias ? pass.Weight(Bias) : null;
+        if (IsDepthwise(g))
+        {
+            pass.Run(new DepthwiseForward(x, weight, b, y, pass.New("Taps", ElementType.Working, g.Taps, g.Channels), g));
+            return y;
+        }
         var filters = new DenseOperand(weight, g.Patch, g.GroupFilters, 0, g.GroupFilters, Transposed: false, Step: g.GroupWeights);
-        var product = new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, Group: 0, Transposed: false), filters, y, 0, g.Filters, b, count: groups, step: g.GroupFilters);
-        pass.Run(IsDepthwise(g) ? new DepthwiseForward(x, weight, b, y, g, product) : product);
+        pass.Run(new MatrixProduct("Conv2d.Forward", new PatchesOperand(x, g, Group: 0, Transposed: false), filters, y, 0, g.Filters, b, count: groups, step: g.GroupFilters));
         return y;
     }
 
@@ -72,15 +76,17 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     {
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, dy, weight) = (pass.Input(0), pass.OutputGradient, pass.Weight(Weight));
-        var weightGradient = new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, Group: 0, Transposed: true),
-            new DenseOperand(dy, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, Step: g.GroupFilters), pass.WeightGradient(Weight), 0, g.GroupFilters, count: groups, step: g.GroupWeights);
-        pass.Run(IsDepthwise(g) ? new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), g, weightGradient) : weightGradient);
+        pass.Run(IsDepthwise(g)
+            ? new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), pass.New("WeightGradientParts", ElementType.Single, new RowParts(g.OutPixels).Count, g.Taps, g.Channels), g)
+            : new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, Group: 0, Transposed: true),
+                new DenseOperand(dy, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, Step: g.GroupFilters), pass.WeightGradient(Weight), 0, g.GroupFilters, count: groups, step: g.GroupWeights));
         if (bias) pass.Run(ColumnSum.Of(pass, dy, pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
         var dx = pass.NewInputGradient(0);
-        var inputGradient = new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, Group: 0), new ReversedTapsOperand(weight, g, Group: 0),
-            dx, 0, g.Channels, count: groups, step: g.GroupChannels);
-        pass.Run(IsDepthwise(g) ? new DepthwiseInputGradient(dy, weight, dx, g, inputGradient) : inputGradient);
+        pass.Run(IsDepthwise(g)
+            ? new DepthwiseInputGradient(dy, weight, dx, pass.New("GradientTaps", ElementType.Working, g.Taps, g.Channels), g)
+            : new MatrixProduct("Conv2d.InputGradient", new GradientPatchesOperand(dy, g, Group: 0), new ReversedTapsOperand(weight, g, Group: 0),
+                dx, 0, g.Channels, count: groups, step: g.GroupChannels));
     }
 
     public override string Export(OnnxScope scope)

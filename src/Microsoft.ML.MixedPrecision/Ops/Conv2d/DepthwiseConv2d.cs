@@ -1,45 +1,40 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// One direction of a convolution with a group for each channel and filter: on the CPU a kernel of its own, on a GPU products. Weights are [channels, kh, kw, 1, 1].
+/// One direction of a convolution with a group for each channel and filter, whose products would have one column each. Weights are
+/// [channels, kh, kw, 1, 1].
 /// </summary>
-internal abstract partial class DepthwiseConv2d(Conv2dGeometry geometry, MatrixProduct product) : Kernel
+internal abstract class DepthwiseConv2d(Conv2dGeometry geometry) : Kernel
 {
-    public override string Name => Product.Name;
-
-    /// <summary>The same work as products, one for each channel.</summary>
-    public MatrixProduct Product => product;
-
     /// <summary>2 for each tap of each output element, in all directions.</summary>
-    public override long FloatingPointOperations => 2L * geometry.OutPixels * geometry.Channels * geometry.KernelHeight * geometry.KernelWidth;
+    public override long FloatingPointOperations => 2L * geometry.OutPixels * geometry.Channels * geometry.Taps;
+
+    protected Conv2dGeometry Geometry => geometry;
 }
 
 /// <summary>y[n, y, x, c] = b[c] + sum over taps of x w[c]: one chain of FMAs from 0, taps in their order, then the bias.</summary>
-internal sealed partial class DepthwiseForward(Tensor x, Tensor weight, Tensor? bias, Tensor y, Conv2dGeometry geometry, MatrixProduct product)
-    : DepthwiseConv2d(geometry, product)
+/// <param name="taps">[kh kw, channels]: the weights for a GPU, whose threads have neighbouring channels.</param>
+internal sealed partial class DepthwiseForward(Tensor x, Tensor weight, Tensor? bias, Tensor y, Tensor taps, Conv2dGeometry geometry) : DepthwiseConv2d(geometry)
 {
+    public override string Name => "Conv2d.Forward";
     public override IReadOnlyList<Tensor> Reads { get; } = bias is null ? [x, weight] : [x, weight, bias];
-    public override IReadOnlyList<Tensor> Writes { get; } = [y];
-
-    private Conv2dGeometry Geometry { get; } = geometry;
+    public override IReadOnlyList<Tensor> Writes { get; } = [y, taps];
 }
 
 /// <summary>dx[n, y, x, c] = sum over the taps that saw the pixel of dy w[c]: one chain of FMAs, taps in reverse order.</summary>
-internal sealed partial class DepthwiseInputGradient(Tensor dy, Tensor weight, Tensor dx, Conv2dGeometry geometry, MatrixProduct product)
-    : DepthwiseConv2d(geometry, product)
+/// <param name="taps">As the forward kernel's, in reverse order.</param>
+internal sealed partial class DepthwiseInputGradient(Tensor dy, Tensor weight, Tensor dx, Tensor taps, Conv2dGeometry geometry) : DepthwiseConv2d(geometry)
 {
+    public override string Name => "Conv2d.InputGradient";
     public override IReadOnlyList<Tensor> Reads { get; } = [dy, weight];
-    public override IReadOnlyList<Tensor> Writes { get; } = [dx];
-
-    private Conv2dGeometry Geometry { get; } = geometry;
+    public override IReadOnlyList<Tensor> Writes { get; } = [dx, taps];
 }
 
-/// <summary>dw[c, kh, kw] = sum over output pixels of dy x: a chain of FMAs for each part of the rows, at most 64 parts by shape, joined in their order.</summary>
-internal sealed partial class DepthwiseWeightGradient(Tensor x, Tensor dy, Tensor weightGradient, Conv2dGeometry geometry, MatrixProduct product)
-    : DepthwiseConv2d(geometry, product)
+/// <summary>dw[c, kh, kw] = sum over output pixels of dy x, in parts of the pixels that the shape decides, joined in their order.</summary>
+/// <param name="parts">FP32 [parts, kh kw, channels], for a GPU. The CPU has at most 64 parts, in memory of its own.</param>
+internal sealed partial class DepthwiseWeightGradient(Tensor x, Tensor dy, Tensor weightGradient, Tensor parts, Conv2dGeometry geometry) : DepthwiseConv2d(geometry)
 {
+    public override string Name => "Conv2d.WeightGradient";
     public override IReadOnlyList<Tensor> Reads { get; } = [x, dy];
-    public override IReadOnlyList<Tensor> Writes { get; } = [weightGradient];
-
-    private Conv2dGeometry Geometry { get; } = geometry;
+    public override IReadOnlyList<Tensor> Writes { get; } = [weightGradient, parts];
 }
