@@ -20,6 +20,9 @@ internal abstract class Backend : IDisposable
     /// <summary>Bytes of the device's memory that nothing takes; null where it is the host's memory.</summary>
     public virtual long? FreeBytes => null;
 
+    /// <summary>Bytes of the device's memory that kernels take beside a plan, whatever its batch.</summary>
+    public virtual long BytesBesidePlan => 0;
+
     /// <summary>One zeroed arena for each region. Called once, before anything is bound.</summary>
     /// <param name="bytes">Bytes of the arena of each <see cref="Region"/>.</param>
     /// <exception cref="DeviceMemoryException">The device has not so much.</exception>

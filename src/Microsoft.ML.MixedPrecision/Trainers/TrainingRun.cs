@@ -59,16 +59,16 @@ internal sealed class TrainingRun : IDisposable
     private TrainingSession Open(Loss loss)
     {
         var backend = _device.Create(_options.Precision);
+        var room = DeviceRoom.Of(backend);
         try
         {
-            Preflight.Check(_plan, backend, batch => NewPlanOptions(loss, batch));
+            Preflight.Check(_plan, room, batch => NewPlanOptions(loss, batch));
             return new TrainingSession(_plan, backend);
         }
         catch (Exception e)
         {
-            string device = backend.Device;
             backend.Dispose();
-            if (e is DeviceMemoryException memory) throw Preflight.DoesNotFit(_plan, device, memory.Free, batch => NewPlanOptions(loss, batch), memory);
+            if (e is DeviceMemoryException) throw Preflight.DoesNotFit(_plan, room, batch => NewPlanOptions(loss, batch), e);
             throw;
         }
     }

@@ -68,6 +68,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     public override long? FreeBytes => _device.FreeBytes;
 
+    /// <summary>Those of <see cref="PartialSums"/>: 16 MB with tensor cores, else 1.5 MB.</summary>
+    public override long BytesBesidePlan => sizeof(float) * (_tensorCores ? TensorPlan.MostPartialSums : (long)PortableProduct.MostPartialSums);
+
     /// <summary>One allocation for the whole plan, its regions one after the other.</summary>
     public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
     {
@@ -165,10 +168,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     /// <summary>
     /// Where products keep the sums of parts of k until they are added: one place for all, because one stream runs them one after the
-    /// other. Beside the plan's arenas; 16 MB with tensor cores, else 1.5 MB.
+    /// other. <see cref="BytesBesidePlan"/>; there from the first product on.
     /// </summary>
-    public ArrayView<float> PartialSums => _partialSums ??=
-        ((ArrayView<byte>)AllocateBytes((_tensorCores ? TensorPlan.MostPartialSums : (long)PortableProduct.MostPartialSums) * sizeof(float)).View).Cast<float>();
+    public ArrayView<float> PartialSums => _partialSums ??= ((ArrayView<byte>)AllocateBytes(BytesBesidePlan).View).Cast<float>();
 
     /// <summary>C = A * B + bias, on tensor cores or through <see cref="PortableProduct"/>.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T>
