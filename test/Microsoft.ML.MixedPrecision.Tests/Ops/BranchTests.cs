@@ -17,13 +17,16 @@ public sealed class BranchTests
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Concat_equals_the_reference_in_both_directions(BackendRow row)
     {
-        var x = Network.Image(2, 3, 5, PixelOrder.Interleaved);
-        OpCheck.Run(row.Create(), Network.Concat(x, x.LeakyRelu(0.5f), x), v =>
+        foreach (int channels in (ReadOnlySpan<int>)[5, 16]) // by element, and by eight
         {
-            var y = new List<double>();
-            foreach (var pixel in v.Input.Chunk(5)) y.AddRange([.. pixel, .. pixel.Select(e => e < 0 ? 0.5 * e : e), .. pixel]);
-            return [.. y];
-        }, roundings: 5);
+            var x = Network.Image(2, 3, channels, PixelOrder.Interleaved);
+            OpCheck.Run(row.Create(), Network.Concat(x, x.LeakyRelu(0.5f), x), v =>
+            {
+                var y = new List<double>();
+                foreach (var pixel in v.Input.Chunk(channels)) y.AddRange([.. pixel, .. pixel.Select(e => e < 0 ? 0.5 * e : e), .. pixel]);
+                return [.. y];
+            }, roundings: 5);
+        }
         var z = Network.Vector(3);
         OpCheck.Run(row.Create(), Network.Concat(z.Relu(), z), v => [.. v.Input.Chunk(3).SelectMany(r => r.Select(e => Math.Max(e, 0)).Concat(r))], roundings: 4);
     }
