@@ -15,7 +15,9 @@ internal sealed class TrainingSession : IDisposable
     private readonly float[] _scales = new float[StepControl.ScaleCount];
     private readonly float[] _log;
     private readonly Action?[] _recorded = new Action?[4]; // by what a step has: an update (1), a batch that is gathered on the device (2)
-    private IResidentRows? _resident;
+    private readonly Action?[] _recordedEvaluation = new Action?[2]; // likewise: a batch that is gathered on the device (1)
+    private IResidentRows? _resident, _evaluated;
+    private int[] _inOrder = [];
     private PassSums _undecided; // passes without a finite loss, whose update is still to come
 
     /// <param name="backend">Fresh: nothing allocated yet. Disposed with the session.</param>
@@ -61,8 +63,20 @@ internal sealed class TrainingSession : IDisposable
         return _resident is not null;
     }
 
+    /// <summary>Keeps rows on the device that are evaluated, if they too fit there.</summary>
+    /// <returns>Whether <see cref="BeginEvaluation"/> and evaluations without a batch are possible.</returns>
+    public bool KeepForEvaluation(RowStore rows)
+    {
+        _evaluated = _backend.Keep(rows, Plan);
+        if (_evaluated is not null) _inOrder = [.. Enumerable.Range(0, rows.Count)];
+        return _evaluated is not null;
+    }
+
+    /// <summary>Begins a pass over the rows on the device that are evaluated: their batches follow in order.</summary>
+    public void BeginEvaluation() => Kept(_evaluated).Begin(_inOrder);
+
     /// <summary>Begins a pass over the rows on the device: the batches of the steps that follow lie in this order.</summary>
-    public void BeginPass(ReadOnlySpan<int> order) => Resident.Begin(order);
+    public void BeginPass(ReadOnlySpan<int> order) => Kept(_resident).Begin(order);
 
     /// <summary>Forward and backward over a batch and, behind the last batch of an update, the update: what a device can run as one.</summary>
     /// <param name="batch">Uploaded; null for the next one of the rows on the device.</param>
@@ -73,11 +87,11 @@ internal sealed class TrainingSession : IDisposable
         if (profiler is null)
         {
             ref var step = ref _recorded[(update ? 1 : 0) + (batch is null ? 2 : 0)];
-            step ??= _backend.Record([.. batch is null ? Resident.Gather : [], .. _train.Concat(update ? _update : []).Select(s => s.Run)]);
+            step ??= _backend.Record([.. batch is null ? Kept(_resident).Gather : [], .. _train.Concat(update ? _update : []).Select(s => s.Run)]);
             step();
             return;
         }
-        if (batch is null) foreach (var gather in Resident.Gather) gather();
+        if (batch is null) foreach (var gather in Kept(_resident).Gather) gather();
         profiler.Run(_train, _backend);
         if (update) profiler.Run(_update, _backend);
     }
@@ -95,15 +109,19 @@ internal sealed class TrainingSession : IDisposable
     {
         _train = _update = _evaluate = [new(() => throw new InvalidOperationException("The training of this session has ended: its gradients and activations are freed."), null)];
         Array.Clear(_recorded);
+        Array.Clear(_recordedEvaluation);
         _backend.Free(Region.Training);
         _backend.Free(Region.Activations);
     }
 
     /// <summary>Forward as inference has it; the losses go to the log.</summary>
-    public void EvaluatePass(Batch batch)
+    /// <param name="batch">Uploaded; null for the next one of the rows on the device that are evaluated.</param>
+    public void EvaluatePass(Batch? batch)
     {
-        Stage(batch);
-        Run(_evaluate, null);
+        if (batch is not null) Stage(batch);
+        ref var pass = ref _recordedEvaluation[batch is null ? 1 : 0];
+        pass ??= _backend.Record([.. batch is null ? Kept(_evaluated).Gather : [], .. _evaluate.Select(s => s.Run)]);
+        pass();
     }
 
     /// <summary>The output of the last evaluated batch, [batch, outputs].</summary>
@@ -198,7 +216,7 @@ internal sealed class TrainingSession : IDisposable
 
     public void Dispose() => _backend.Dispose();
 
-    private IResidentRows Resident => _resident ?? throw new InvalidOperationException("No rows are on the device; keep some first.");
+    private static IResidentRows Kept(IResidentRows? rows) => rows ?? throw new InvalidOperationException("No rows are on the device; keep some first.");
 
     private void Stage(Batch batch)
     {

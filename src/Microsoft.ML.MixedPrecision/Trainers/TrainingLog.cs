@@ -23,7 +23,7 @@ internal sealed class TrainingLog(IChannel channel)
         else Info($"The training rows do not fit in {options.CacheBytes:N0} bytes of memory: they are read again in each epoch.");
     }
 
-    public void Resident(RowStore rows) => Info($"The training rows are on the device ({(long)rows.Count * rows.RowBytes:N0} bytes): each batch is gathered there.");
+    public void Resident(string which, RowStore rows) => Info($"The {which} rows are on the device ({(long)rows.Count * rows.RowBytes:N0} bytes): each batch is gathered there.");
 
     public void Step(string note) => Info($"{note}");
 

@@ -21,6 +21,7 @@ internal sealed class TrainingRun : IDisposable
     private readonly StoppingRule _rule;
     private readonly Batch[] _ring;
     private readonly int[]? _order; // of the rows on the device; null where batches are uploaded
+    private readonly bool _validationIsThere; // on the device
     private Task? _ordering;
     private readonly uint _seed;
     private readonly List<EpochReport> _epochs = [];
@@ -47,6 +48,7 @@ internal sealed class TrainingRun : IDisposable
         _rule = new StoppingRule(options.EarlyStopping);
         _session = Open(loss);
         _order = data.Training.Store is { } store && _session.Keep(store) ? [.. Enumerable.Range(0, store.Count)] : null;
+        _validationIsThere = data.Validation?.Store is { } validation && _session.KeepForEvaluation(validation);
         if (options.Profile) (_profiler, _profiled) = (new StepProfiler(_plan, _session.Device), StepProfiler.Window(_plan.Options.TotalUpdates));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
@@ -94,7 +96,8 @@ internal sealed class TrainingRun : IDisposable
     {
         var token = _options.CancellationToken;
         _log.Start(_session.Device, _device.Explanation, _plan, _data, _options);
-        if (_order is not null) _log.Resident(_data.Training.Store!);
+        if (_order is not null) _log.Resident("training", _data.Training.Store!);
+        if (_validationIsThere) _log.Resident("validation", _data.Validation!.Store!);
         _clock.Start();
         var reason = StopReason.Completed;
         try
@@ -256,15 +259,26 @@ internal sealed class TrainingRun : IDisposable
     private EpochTotals Validate(CancellationToken token)
     {
         var totals = default(EpochTotals);
-        using var batches = new Prefetcher(_data.Validation!.InOrder, _ring);
-        while (batches.Next(token) is { } batch)
+        var rows = _data.Validation!;
+        if (_validationIsThere)
+        {
+            _session.BeginEvaluation();
+            for (long first = 0; first < rows.Rows; first += _options.BatchSize) Evaluate(null);
+        }
+        else
+        {
+            using var batches = new Prefetcher(rows.InOrder, _ring);
+            while (batches.Next(token) is { } batch) Evaluate(batch);
+        }
+        Add(ref totals);
+        return totals;
+
+        void Evaluate(Batch? batch)
         {
             token.ThrowIfCancellationRequested();
             _session.EvaluatePass(batch);
             if (++_unread == TrainingSession.PassesBetweenReports) Add(ref totals);
         }
-        Add(ref totals);
-        return totals;
 
         void Add(ref EpochTotals to)
         {

@@ -12,7 +12,8 @@ public sealed class DeviceLostTests
     [TestMethod]
     public void The_best_model_of_the_validation_is_kept()
     {
-        var (e, device) = Train(lostAfter: 3 * StepsOfEpoch + 1, o => o.ValidationSet = TrainerData.Keyed(new MLContext(seed: 1), 20, seed: 4));
+        const int Validations = 2; // passes over 20 rows
+        var (e, device) = Train(lostAfter: 3 * (StepsOfEpoch + Validations) + 1, o => o.ValidationSet = TrainerData.Keyed(new MLContext(seed: 1), 20, seed: 4));
         Assert.AreEqual(StopReason.DeviceLost, e.Report.StopReason);
         Assert.HasCount(3, e.Report.Epochs);
         int best = e.Report.Epochs.MinBy(epoch => epoch.ValidationLoss)!.Epoch;

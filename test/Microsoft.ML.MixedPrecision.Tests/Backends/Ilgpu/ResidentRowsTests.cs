@@ -31,6 +31,37 @@ public sealed class ResidentRowsTests
         Assert.IsGreaterThan(before, backend.HostWaits, "A report waits, and is counted.");
     }
 
+    /// <summary>Rows that are evaluated lie beside those that are trained on; their passes do not disturb each other.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Evaluated_rows_on_the_device_give_the_bits_of_uploaded_rows(BackendRow row)
+    {
+        var set = Set(row.Precision, ScoringTask.Multiclass);
+        var backend = (IlgpuBackend)row.Create();
+        using var session = new TrainingSession(Plan(row.Precision, ScoringTask.Multiclass), backend);
+        Assert.ThrowsExactly<InvalidOperationException>(session.BeginEvaluation);
+        Assert.IsTrue(session.Keep(set.Store!));
+        Assert.IsTrue(session.KeepForEvaluation(set.Store!));
+        session.BeginPass(Order(1));
+        session.Step(null, update: true);
+        session.ReadReport();
+        for (int i = 0; i < 3; i++)
+        {
+            var batch = set.NewBatch(Batch);
+            using (var pass = set.InOrder())
+                while (pass.Fill(batch, default)) session.EvaluatePass(batch);
+            var uploaded = session.ReadReport();
+            session.BeginEvaluation();
+            long before = backend.HostWaits;
+            for (int j = 0; j < Batches; j++) session.EvaluatePass(null);
+            Assert.AreEqual(before, backend.HostWaits);
+            Assert.AreEqual(uploaded, session.ReadReport());
+            Assert.AreEqual(Batches, uploaded.Passes);
+        }
+        session.Step(null, update: true);
+        session.Step(null, update: true);
+        Assert.AreEqual(Rows - 2 * Batch, session.ReadIntegers(session.Plan.Control.Counters)[StepControl.Rows], "The third batch of the pass that began before.");
+    }
+
     [TestMethod]
     public void A_batch_is_cleared_behind_the_last_row()
     {
@@ -73,9 +104,13 @@ public sealed class ResidentRowsTests
         var data = TrainerData.Keyed(ml, 40);
         var resident = new MixedPrecisionTrainer(ml, TrainerData.Options(o => (o.Device, o.Epochs) = ("simulator", 2))).Fit(data);
         Assert.IsTrue(log.Any(line => line.Contains("The training rows are on the device (640 bytes)", StringComparison.Ordinal)), string.Join('\n', log));
+        Assert.IsFalse(log.Any(line => line.Contains("validation rows are on", StringComparison.Ordinal)), string.Join('\n', log));
         var onCpu = new MixedPrecisionTrainer(ml, TrainerData.Options(o => (o.Device, o.Epochs) = ("cpu", 2))).Fit(data);
         Assert.AreEqual(onCpu.Report.Epochs[0].Metric, resident.Report.Epochs[0].Metric, 2.0 / 40, "The same rows in the same order.");
         Assert.AreEqual(1, log.Count(line => line.Contains("on the device (", StringComparison.Ordinal)), "The CPU has them already.");
+        var validated = new MixedPrecisionTrainer(ml, TrainerData.Options(o => (o.Device, o.Epochs, o.ValidationFraction) = ("simulator", 2, 0.25f))).Fit(data);
+        Assert.IsTrue(log.Any(line => line.Contains("The validation rows are on the device (", StringComparison.Ordinal)), string.Join('\n', log));
+        Assert.IsNotNull(validated.Report.Epochs[1].ValidationLoss);
     }
 
     [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
