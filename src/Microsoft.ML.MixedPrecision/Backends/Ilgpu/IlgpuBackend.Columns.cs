@@ -72,7 +72,7 @@ internal sealed unsafe partial class IlgpuBackend
         where TArguments : struct
     {
         int rows = ChannelParts.Rows(reader.From);
-        if (reader.Producer is { } product && _tensorCores && TensorBinder.RowsSummed(product, TensorPlan.Of(product)) is int summed and > 0) return (new(rows, summed), static () => { });
+        if (reader.Producer is { } product && _tensorCores && TensorBinder.RowsSummed(product, TensorBinder.PlanOf(this, product)) is int summed and > 0) return (new(rows, summed), static () => { });
         var parts = new RowParts(rows);
         return (parts, SumColumns<TSums, TArguments>(parts, reader.From.Dimensions[^1], arguments));
     }

@@ -38,7 +38,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 {
     private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
-    private readonly bool _tensorCores;
+    private readonly bool _tensorCores, _warpGroups;
     private readonly Dictionary<Region, ArrayView<byte>> _arenas = [];
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
@@ -48,13 +48,15 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
     /// <param name="tensorCores">Whether products of halves run on tensor cores; by default where the device has them. The simulator can do so too, for tests.</param>
-    public IlgpuBackend(Precision precision, IlgpuDevice device, HalfFormat half = HalfFormat.Auto, bool? tensorCores = null) : base(precision)
+    /// <param name="warpGroups">Whether they do so in groups of four warps; by default where the device can. The simulator can, too.</param>
+    public IlgpuBackend(Precision precision, IlgpuDevice device, HalfFormat half = HalfFormat.Auto, bool? tensorCores = null, bool? warpGroups = null) : base(precision)
     {
         _device = device;
         if (half == HalfFormat.Native && !device.HasHalf)
             throw new ArgumentException($"{device.Name} has no FP16 type; use {nameof(HalfFormat)}.{nameof(HalfFormat.Bits)}.", nameof(half));
         Format = half != HalfFormat.Auto ? half : device.HasHalf ? HalfFormat.Native : HalfFormat.Bits;
         _tensorCores = (tensorCores ?? device.HasTensorCores) && precision == Precision.Mixed && Format == HalfFormat.Native;
+        _warpGroups = _tensorCores && (warpGroups ?? device.HasWarpGroups);
         _stream = device.Accelerator.CreateStream();
     }
 
@@ -62,6 +64,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     /// <summary>How half precision is held here; never <see cref="HalfFormat.Auto"/>.</summary>
     public HalfFormat Format { get; }
+
+    /// <summary>Whether products whose operands come in whole chunks are <see cref="WarpGroupProduct"/>s.</summary>
+    public bool HasWarpGroups => _warpGroups;
 
     /// <summary>Every kernel bound so far: what checks of the generated code compile.</summary>
     public IReadOnlyCollection<BoundKernel> Kernels => _kernels;
@@ -151,7 +156,8 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     /// <param name="groups">The grid, in groups.</param>
     /// <param name="threads">The threads of one group; devices differ in how many they allow, and 64 is safe.</param>
     /// <param name="resident">Groups that must be able to share a multiprocessor's registers; 0 leaves it to the assembler.</param>
-    public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments, int resident = 0) where TArguments : struct
+    /// <param name="sharedBytes">Of shared memory whose size the launch decides; always the same for a kernel.</param>
+    public Action ForGroups<TArguments>(Index3D groups, Index3D threads, Action<TArguments> kernel, TArguments arguments, int resident = 0, int sharedBytes = 0) where TArguments : struct
     {
         if (threads.Size > _device.MostThreads)
         {
@@ -160,9 +166,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         }
         var limits = resident > 0 ? new KernelSpecialization(threads.Size, resident) : KernelSpecialization.Empty;
         _kernels.Add(new(kernel.Method, Grouped: true, limits));
-        var launch = _device.Load(kernel, threads.Size, limits);
+        var launch = _device.Load(kernel, threads.Size, limits, sharedBytes);
         var stream = _stream;
-        var config = new KernelConfig(groups, threads);
+        var config = sharedBytes == 0 ? new KernelConfig(groups, threads) : new KernelConfig(groups, threads, SharedMemoryConfig.RequestDynamic<byte>(sharedBytes));
         return () => launch(stream, config, arguments);
     }
 
@@ -181,7 +187,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
                 throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
         }
         return _tensorCores
-            ? TensorBinder.Bind<T, TStorage>(this, product, TensorPlan.Of(product))
+            ? TensorBinder.Bind<T, TStorage>(this, product, TensorBinder.PlanOf(this, product))
             : PortableProduct.Bind<T, TStorage>(this, product);
     }
 }

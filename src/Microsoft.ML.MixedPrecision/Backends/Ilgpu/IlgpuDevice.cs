@@ -78,6 +78,9 @@ internal class IlgpuDevice
     /// <summary>Whether products run on tensor cores: from Turing (sm_75) on, with a driver that knows PTX 6.5, which has their instructions.</summary>
     public virtual bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_75 && cuda.InstructionSet >= CudaInstructionSet.ISA_65;
 
+    /// <summary>Whether warp groups multiply together: on Hopper, by instructions that later GPUs do not have, with a driver that knows PTX 8.0.</summary>
+    public virtual bool HasWarpGroups => Accelerator is CudaAccelerator { Architecture: { Major: 9, Minor: 0 } } cuda && cuda.InstructionSet >= CudaInstructionSet.ISA_80;
+
     /// <summary>The most threads of a group.</summary>
     public virtual int MostThreads => IsSimulator ? LargeGroupSimulator.MaxNumThreadsPerGroup : Accelerator.MaxNumThreadsPerGroup;
 
@@ -120,10 +123,11 @@ internal class IlgpuDevice
     /// <param name="kernel">Static.</param>
     /// <param name="threads">Of a group; always the same for a kernel.</param>
     /// <param name="limits">For the assembler; always the same for a kernel.</param>
-    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits) where TArguments : struct =>
-        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method =>
-            (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(
-                method, Accelerator is CudaAccelerator cuda ? LimitsFor(cuda.Architecture, limits) : limits));
+    /// <param name="sharedBytes">Dynamic shared memory; always the same for a kernel.</param>
+    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes) where TArguments : struct =>
+        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method => Accelerator is CudaAccelerator cuda
+            ? CudaKernels.Load<TArguments>(cuda, method, LimitsFor(cuda.Architecture, limits), sharedBytes)
+            : (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method, limits));
 
     /// <summary>The limits that make sense for a GPU: on sm_75 shared memory has no room for a second group of the large tile, and registers would be spilled for nothing.</summary>
     public static KernelSpecialization LimitsFor(CudaArchitecture architecture, KernelSpecialization limits) => architecture >= CudaArchitecture.SM_80 ? limits : KernelSpecialization.Empty;
@@ -210,6 +214,7 @@ internal class IlgpuDevice
     public static Context.Builder Configure(Context.Builder builder)
     {
         TensorCorePtx.Register(builder);
+        WarpGroupPtx.Register(builder);
         return builder.Optimize(OptimizationLevel.O1).EnableAlgorithms();
     }
 

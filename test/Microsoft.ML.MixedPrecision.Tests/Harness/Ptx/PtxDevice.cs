@@ -35,7 +35,7 @@ internal sealed class PtxDevice : IlgpuDevice
         return (_, extent, arguments) => PtxMachine.Run(ptx, null, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
     }
 
-    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits)
+    public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes)
     {
         string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true, limits), _architecture));
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);

@@ -11,7 +11,13 @@ internal static partial class CudaDriver
 
     private const string Library = "cuda";
 
+    /// <summary>An attribute of a kernel: the most dynamic shared memory that a launch may ask for, in bytes.</summary>
+    public const int MostDynamicSharedBytes = 8;
+
     static CudaDriver() => DriverLibrary.Register();
+
+    [LibraryImport(Library, EntryPoint = "cuFuncSetAttribute")]
+    public static partial CudaError SetAttribute(nint function, int attribute, int value);
 
     /// <summary>What comes on the stream from now on waits for the event; the host does not.</summary>
     [LibraryImport(Library, EntryPoint = "cuStreamWaitEvent")]

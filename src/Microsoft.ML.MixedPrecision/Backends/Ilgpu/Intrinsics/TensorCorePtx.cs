@@ -106,7 +106,7 @@ internal static class TensorCorePtx
     /// <summary>From Ampere on: copies past the registers, products of 16 values of k, and two halves converted at once.</summary>
     private static bool HasAsyncCopies(PTXBackend backend) => backend.Architecture >= CudaArchitecture.SM_80;
 
-    private static int Constant(Value value) => value.Resolve() is PrimitiveValue constant
+    public static int Constant(Value value) => value.Resolve() is PrimitiveValue constant
         ? constant.Int32Value
         : throw new NotSupportedException("Expected a constant for an argument that becomes part of an instruction, got a variable.");
 
@@ -115,14 +115,14 @@ internal static class TensorCorePtx
     private static string Name(PrimitiveRegister register) => "%" + PTXCodeGenerator.GetStringRepresentation((HardwareRegister)register);
 
     /// <summary>Fresh registers for the structure that a call returns.</summary>
-    private static PrimitiveRegister[] Result(PTXCodeGenerator ptx, Value call) => Flatten(ptx, ptx.Allocate(call));
+    public static PrimitiveRegister[] Result(PTXCodeGenerator ptx, Value call) => Flatten(ptx, ptx.Allocate(call));
 
     // Instructions take no constants in vectors: these need a register.
-    private static PrimitiveRegister[] Flatten(PTXCodeGenerator ptx, Register register) =>
+    public static PrimitiveRegister[] Flatten(PTXCodeGenerator ptx, Register register) =>
         [.. ((CompoundRegister)register).Children.ToArray().Select(child => (PrimitiveRegister)ptx.EnsureHardwareRegister((PrimitiveRegister)child))];
 
     /// <summary>The address in a state space. ILGPU passes one of that space, or a generic one.</summary>
-    private static HardwareRegister AddressOf(PTXCodeGenerator ptx, Value reference, MemoryAddressSpace space)
+    public static HardwareRegister AddressOf(PTXCodeGenerator ptx, Value reference, MemoryAddressSpace space)
     {
         var register = ptx.LoadHardware(reference);
         var actual = ((AddressSpaceType)reference.Resolve().Type).AddressSpace;

@@ -27,9 +27,16 @@ internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<Whol
 
     public static OperandPart Outer(WholeChunks<TOperand> tile, int outer) => tile._operand.Row(outer);
 
-    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged
+    /// <summary>What a k contributes to places.</summary>
+    public static OperandPart Depth(WholeChunks<TOperand> tile, int depth) => tile._operand.Column(depth);
+
+    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged =>
+        Copy(tile, from, shared, target, part, tile._operand.Column(depth), (outer < outerEnd) & (depth < depthEnd));
+
+    /// <summary>Starts to bring a chunk of which both parts are known, or zeros where it lies beyond the ends.</summary>
+    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart outer, OperandPart depth, bool inside) where T : unmanaged
     {
-        int place = Utilities.Select((outer < outerEnd) & (depth < depthEnd), tile._operand.Place(part, tile._operand.Column(depth)), -1);
+        int place = Utilities.Select(inside, tile._operand.Place(outer, depth), -1);
         TensorCore.CopyAsync(ref shared[target], ref from.Cast<Words4>()[Math.Max(place, 0) >> 3], place);
     }
 }

@@ -2,7 +2,7 @@ using ILGPU;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>Binds a product to <see cref="TensorProduct"/>: finds the readers and layouts of its operands, and the tile.</summary>
+/// <summary>Binds a product to <see cref="TensorProduct"/> or <see cref="WarpGroupProduct"/>: finds the readers and layouts of its operands, and the tile.</summary>
 internal static class TensorBinder
 {
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan)
@@ -11,6 +11,9 @@ internal static class TensorBinder
         var user = new SumsUser<T, TStorage>(gpu, product, plan);
         return RowsSummed(product, plan) == 0 ? user.With(new NoSums()) : product.Reader!.Give<T, TStorage>(gpu, user);
     }
+
+    /// <summary>How a product is laid out: for warp groups where the device has them and both operands come in whole chunks.</summary>
+    public static TensorPlan PlanOf(IlgpuBackend gpu, MatrixProduct product) => TensorPlan.Of(product, gpu.HasWarpGroups && Whole(product.A) && Whole(product.B));
 
     /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile. 0 where it does not.</summary>
     public static int RowsSummed(MatrixProduct product, TensorPlan plan) => product.Reader is not null && plan.Parts == 1 && StoresWhole(product) ? plan.Tile.Rows : 0;
@@ -51,26 +54,38 @@ internal static class TensorBinder
     {
         public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => product.A switch
         {
-            DenseOperand { Transposed: false } a => WithA<TElement, DepthChunks, GpuDense>(element, new(a)),
-            DenseOperand a => WithA<TElement, OuterChunks, GpuDense>(element, new(a)),
-            PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, GpuPatches>(element, new(a.Geometry, a.Group)),
-            PatchesOperand a => WithA<TElement, OuterChunks, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
-            GradientPatchesOperand a => WithA<TElement, DepthChunks, GpuGradientPatches>(element, new(a.Geometry, a.Group)),
+            DenseOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuDense>(element, new(a)),
+            DenseOperand a => WithA<TElement, OuterChunks, OuterLines, GpuDense>(element, new(a)),
+            PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, new(a.Geometry, a.Group)),
+            PatchesOperand a => WithA<TElement, OuterChunks, OuterLines, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
+            GradientPatchesOperand a => WithA<TElement, DepthChunks, DepthLines, GpuGradientPatches>(element, new(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
 
-        private Action WithA<TElement, TLayoutA, TA>(TElement element, TA a) where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuOperand =>
-            Whole(product.A)
-                ? WithB<TElement, TLayoutA, WholeChunks<TA>>(element, new(a))
-                : WithB<TElement, TLayoutA, SingleElements<TA, TLayoutA>>(element, new(a));
+        private Action WithA<TElement, TLayoutA, TLinesA, TA>(TElement element, TA a)
+            where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TLinesA : struct, ISwizzledLines where TA : struct, IGpuOperand => plan.Tile.OfWarpGroups
+                ? WithGroups<TElement, TLinesA, TA>(element, new(a))
+                : Whole(product.A)
+                    ? WithB<TElement, TLayoutA, WholeChunks<TA>>(element, new(a))
+                    : WithB<TElement, TLayoutA, SingleElements<TA, TLayoutA>>(element, new(a));
+
+        private Action WithGroups<TElement, TLinesA, TA>(TElement element, WholeChunks<TA> a) where TElement : struct, IGpuElement where TLinesA : struct, ISwizzledLines where TA : struct, IGpuOperand => product.B switch
+        {
+            DenseOperand { Transposed: false } b => WithGroups<TElement, TLinesA, TA, OuterLines, GpuTransposed<GpuDense>>(element, a, new(new(new(b)))),
+            DenseOperand b => WithGroups<TElement, TLinesA, TA, DepthLines, GpuTransposed<GpuDense>>(element, a, new(new(new(b)))),
+            ReversedTapsOperand b => WithGroups<TElement, TLinesA, TA, DepthLines, GpuTransposed<GpuReversedTaps>>(element, a, new(new(new(b.Geometry, b.Group)))),
+            _ => throw Unreadable(),
+        };
 
         private Action WithB<TElement, TLayoutA, TA>(TElement element, TA a) where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> => product.B switch
         {
             DenseOperand { Transposed: false } b => WithB<TElement, TLayoutA, TA, OuterChunks, GpuTransposed<GpuDense>>(element, a, new(new(b))),
             DenseOperand b => WithB<TElement, TLayoutA, TA, DepthChunks, GpuTransposed<GpuDense>>(element, a, new(new(b))),
             ReversedTapsOperand b => WithB<TElement, TLayoutA, TA, DepthChunks, GpuTransposed<GpuReversedTaps>>(element, a, new(new(b.Geometry, b.Group))),
-            _ => throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand."),
+            _ => throw Unreadable(),
         };
+
+        private NotSupportedException Unreadable() => new($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand.");
 
         private Action WithB<TElement, TLayoutA, TA, TLayoutB, TB>(TElement element, TA a, TB b)
             where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> where TLayoutB : struct, ITileLayout where TB : struct, IGpuOperand =>
@@ -78,22 +93,45 @@ internal static class TensorBinder
                 ? WithTiles<TElement, TLayoutA, TA, TLayoutB, WholeChunks<TB>>(element, a, new(b))
                 : WithTiles<TElement, TLayoutA, TA, TLayoutB, SingleElements<TB, TLayoutB>>(element, a, new(b));
 
+        private Action WithGroups<TElement, TLinesA, TA, TLinesB, TB>(TElement element, WholeChunks<TA> a, WholeChunks<TB> b)
+            where TElement : struct, IGpuElement where TLinesA : struct, ISwizzledLines where TA : struct, IGpuOperand where TLinesB : struct, ISwizzledLines where TB : struct, IGpuOperand
+        {
+            var arguments = Arguments(element, a, b);
+            var run = plan.Tile == TensorPlan.Tallest ? Launch(WarpGroupProduct.Run<T, TStorage, TallGroups, GroupSums128, TA, TLinesA, TB, TLinesB, TElement, TSums>, arguments)
+                : plan.Tile == TensorPlan.Square ? Launch(WarpGroupProduct.Run<T, TStorage, PairedGroups, GroupSums128, TA, TLinesA, TB, TLinesB, TElement, TSums>, arguments)
+                : plan.Tile == TensorPlan.Narrow ? Launch(WarpGroupProduct.Run<T, TStorage, PairedGroups, GroupSums64, TA, TLinesA, TB, TLinesB, TElement, TSums>, arguments)
+                : Launch(WarpGroupProduct.Run<T, TStorage, SingleGroup, GroupSums64, TA, TLinesA, TB, TLinesB, TElement, TSums>, arguments);
+            return WithParts(run, arguments.Target);
+        }
+
         private Action WithTiles<TElement, TLayoutA, TA, TLayoutB, TB>(TElement element, TA a, TB b)
             where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> where TLayoutB : struct, ITileLayout where TB : struct, IGpuTile<TB>
         {
-            var (m, n, tile) = (product.M, product.N, plan.Tile);
-            int down = (m + tile.Rows - 1) / tile.Rows, across = (n + tile.Columns - 1) / tile.Columns;
-            var target = ProductTarget<T, TElement>.Of(gpu, product, element);
-            var arguments = new TensorProduct.Arguments<T, TA, TB, TElement, TSums>(
-                gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, product.K, plan.Parts, plan.PartDepth, down, across,
-                gpu.PartialSums, StoresWhole(product), target, sums);
-            var (groups, threads) = (new Index3D(checked(product.Count * down * across), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
+            var arguments = Arguments(element, a, b);
             // With one register more than 128 for a thread, the largest tile's groups would run alone.
-            var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments, TensorPlan.Large.Resident)
-                : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
-                : gpu.ForGroups(groups, threads, TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);
+            var run = plan.Tile == TensorPlan.Large ? Launch(TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
+                : plan.Tile == TensorPlan.Tall ? Launch(TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
+                : Launch(TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);
+            return WithParts(run, arguments.Target);
+        }
+
+        private int TilesDown => (product.M + plan.Tile.Rows - 1) / plan.Tile.Rows;
+
+        private int TilesAcross => (product.N + plan.Tile.Columns - 1) / plan.Tile.Columns;
+
+        private TensorProduct.Arguments<T, TA, TB, TElement, TSums> Arguments<TElement, TA, TB>(TElement element, TA a, TB b)
+            where TElement : struct, IGpuElement where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> => new(
+            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), product.M, product.N, product.K, plan.Parts, plan.PartDepth, TilesDown, TilesAcross,
+            gpu.PartialSums, StoresWhole(product), ProductTarget<T, TElement>.Of(gpu, product, element), sums);
+
+        private Action Launch<TArguments>(Action<TArguments> kernel, TArguments arguments) where TArguments : struct => gpu.ForGroups(
+            new Index3D(checked(product.Count * TilesDown * TilesAcross), plan.Parts, 1), new Index3D(plan.Tile.Threads, 1, 1), kernel, arguments, plan.Tile.LimitedTo, plan.Tile.SharedBytes);
+
+        /// <summary>Where k is cut into parts, a second launch adds their sums.</summary>
+        private Action WithParts<TElement>(Action run, ProductTarget<T, TElement> target) where TElement : struct, IGpuElement
+        {
             if (plan.Parts == 1) return run;
-            var add = gpu.For((long)product.Count * m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, m, n, target));
+            var add = gpu.For((long)product.Count * product.M * product.N, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, product.M, product.N, target));
             return () => { run(); add(); };
         }
     }

@@ -1,12 +1,27 @@
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>A tile of <see cref="TensorProduct"/>, and what is known of its cost.</summary>
+/// <summary>A tile of <see cref="TensorProduct"/> or of <see cref="WarpGroupProduct"/>, and what is known of its cost.</summary>
 /// <param name="Rows">Of C.</param>
 /// <param name="Columns">Of C.</param>
 /// <param name="Threads">Of a group.</param>
 /// <param name="Resident">Groups that share a multiprocessor: by registers, or by shared memory on sm_80.</param>
 /// <param name="Efficiency">Of the multiprocessor's rate with that many groups: smaller tiles load more for each multiplication.</param>
-internal readonly record struct TensorTile(int Rows, int Columns, int Threads, int Resident, double Efficiency);
+/// <param name="Depth">Values of k in a step.</param>
+/// <param name="SharedBytes">What a launch must ask for: the ring of a <see cref="WarpGroupProduct"/>.</param>
+internal readonly record struct TensorTile(int Rows, int Columns, int Threads, int Resident, double Efficiency, int Depth = TensorProduct.Depth, int SharedBytes = 0)
+{
+    /// <summary>Whether warp groups make it.</summary>
+    public bool OfWarpGroups => SharedBytes > 0;
+
+    /// <summary>Groups that the assembler is told must share a multiprocessor's registers; 0 where it needs no telling.</summary>
+    public int LimitedTo => OfWarpGroups || this == TensorPlan.Large ? Resident : 0;
+
+    public static TensorTile Of<TShape, TSums>(int resident, double efficiency) where TShape : struct, IGroupShape where TSums : struct, IGroupSums<TSums>
+    {
+        int rows = TShape.WarpGroups * TShape.Blocks * 64;
+        return new(rows, TSums.Columns, TShape.WarpGroups * 128, resident, efficiency, WarpGroupProduct.Depth, TShape.Stages * (rows + TSums.Columns) * WarpGroupProduct.Depth * 2);
+    }
+}
 
 /// <summary>
 /// How a product is laid out on tensor cores: which tile, and into how many parts k is cut. The cost is a model of a large GPU, the same
@@ -19,6 +34,13 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     public static readonly TensorTile Large = new(128, 128, 256, 2, 1.0), Tall = new(128, 64, 128, 4, 0.8), Small = new(64, 64, 64, 6, 0.6);
 
+    /// <summary>Of warp groups.</summary>
+    public static readonly TensorTile
+        Tallest = TensorTile.Of<TallGroups, GroupSums128>(1, 1.4), Square = TensorTile.Of<PairedGroups, GroupSums128>(2, 1.3),
+        Narrow = TensorTile.Of<PairedGroups, GroupSums64>(2, 1.0), Smallest = TensorTile.Of<SingleGroup, GroupSums64>(2, 0.8);
+
+    private static readonly TensorTile[] OfWarps = [Large, Tall, Small], OfWarpGroups = [Tallest, Square, Narrow, Smallest];
+
     /// <summary>
     /// The model, in cycles. A multiprocessor multiplies 1,024 pairs a cycle; a step of k takes at least as long as its barrier and loads;
     /// a launch and a tile's start and end have their price, and parts' sums are written and read. To be tuned on hardware.
@@ -27,18 +49,18 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private const int MostParts = 128, LeastPartDepth = 128;
 
-    public static TensorPlan Of(MatrixProduct product) => Choose(product.M, product.N, product.K, product.Count);
+    public static TensorPlan Of(MatrixProduct product, bool warpGroups) => Choose(product.M, product.N, product.K, product.Count, warpGroups);
 
     /// <summary>The cheapest layout of a product, or of several at once.</summary>
-    public static TensorPlan Choose(int m, int n, int k, int count = 1)
+    public static TensorPlan Choose(int m, int n, int k, int count = 1, bool warpGroups = false)
     {
         var (best, least) = (default(TensorPlan), double.PositiveInfinity);
-        foreach (var tile in (ReadOnlySpan<TensorTile>)[Large, Tall, Small])
+        foreach (var tile in warpGroups ? OfWarpGroups : OfWarps)
         {
             for (int parts = 1; parts <= MostParts; parts *= 2)
             {
                 if (parts > 1 && (k < parts * LeastPartDepth || (long)count * parts * m * n > MostPartialSums)) break;
-                int partDepth = Steps((k + parts - 1) / parts) * TensorProduct.Depth;
+                int partDepth = ((k + parts - 1) / parts + tile.Depth - 1) / tile.Depth * tile.Depth;
                 var plan = new TensorPlan(tile, (k + partDepth - 1) / partDepth, partDepth);
                 double cost = plan.Cycles(m, n, count);
                 if (cost < least) (best, least) = (plan, cost);
@@ -49,14 +71,12 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private double Cycles(int m, int n, int count)
     {
-        double groups = (double)count * Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / TensorProduct.Depth;
-        double arithmetic = here * steps * Tile.Rows * Tile.Columns * TensorProduct.Depth / (Rate * Tile.Efficiency);
+        double groups = (double)count * Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / Tile.Depth;
+        double arithmetic = here * steps * Tile.Rows * Tile.Columns * Tile.Depth / (Rate * Tile.Efficiency);
         double waves = Math.Ceiling(here / Tile.Resident), waiting = waves * steps * StepLatency;
         double adding = Parts == 1 ? 0 : Launch + 8.0 * count * Parts * m * n / PartialBytesPerCycle;
         return Math.Max(arithmetic, waiting) + waves * TileStart + adding;
     }
-
-    private static int Steps(int depth) => (depth + TensorProduct.Depth - 1) / TensorProduct.Depth;
 
     private static int Tiles(int length, int tile) => (length + tile - 1) / tile;
 }

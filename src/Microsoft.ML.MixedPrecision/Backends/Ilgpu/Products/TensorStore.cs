@@ -62,7 +62,7 @@ internal static class TensorStore
         Row(sums.M3, store, row + 48, column);
     }
 
-    private static void Row<TStore>(SumRow sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
+    public static void Row<TStore>(SumRow sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
     {
         Fragment(sums.N0, store, row, column);
         Fragment(sums.N1, store, row, column + 8);
