@@ -11,6 +11,7 @@ public sealed class TileSumsTests
         var tile = TensorProductTests.Tiles[row.Tile];
         foreach (var (examples, valid, perExample, n, k) in ((int, int, int, int, int)[])[(3, 3, 50, 72, 40), (5, 4, 33, 8, 9), (4, 1, 35, 136, 8)])
         {
+            if (tile.OfWarpGroups && (k & 7) != 0) continue;
             int m = examples * perExample, parts = (m + tile.Rows - 1) / tile.Rows;
             using var run = TensorProductTests.Create(row.Device);
             var (sourceA, _) = run.Random("A", m * k);

@@ -25,7 +25,12 @@ internal sealed class PtxDevice : IlgpuDevice
     /// <summary>Has tensor cores, but no asynchronous copies.</summary>
     public static PtxDevice Turing { get; } = new(CudaArchitecture.SM_75);
 
+    /// <summary>Has warp groups.</summary>
+    public static PtxDevice Hopper { get; } = new(CudaArchitecture.SM_90);
+
     public override bool HasTensorCores => true;
+
+    public override bool HasWarpGroups => _architecture == CudaArchitecture.SM_90;
 
     public override int MostThreads => 1024;
 
