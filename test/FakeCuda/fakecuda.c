@@ -17,6 +17,8 @@ enum { SUCCESS = 0, OUT_OF_MEMORY = 2, UNSUPPORTED_PTX = 222, LAUNCH_FAILED = 71
 static FILE *file;
 static Pointer capturing;
 static int invalid, nodes, graph_nodes;
+static intptr_t waits[64]; /* the nodes that the next one of the capture waits for */
+static int waiting;
 static long launches;
 
 static void note(const char *call)
@@ -41,7 +43,7 @@ static int lost(void) { return launches > setting("FAKECUDA_LAUNCHES", INT64_MAX
 /* Calls that the driver does not allow while a stream is captured: they end the capture. */
 #define NEVER_CAPTURED(name) do { note(name); if (capturing) { invalid = 1; return CAPTURE_UNSUPPORTED; } if (lost()) return LAUNCH_FAILED; } while (0)
 /* Work for a stream: a node of the graph while that stream is captured. */
-#define WORK(name, stream) do { note(name); if (lost()) return LAUNCH_FAILED; if (capturing && (stream) != capturing) { invalid = 1; return CAPTURE_IMPLICIT; } if (capturing) { nodes++; return SUCCESS; } } while (0)
+#define WORK(name, stream) do { note(name); if (lost()) return LAUNCH_FAILED; if (capturing && (stream) != capturing) { invalid = 1; return CAPTURE_IMPLICIT; } if (capturing) { waits[0] = ++nodes; waiting = 1; return SUCCESS; } } while (0)
 
 void fakeMark(const char *text) { note(text); }
 
@@ -145,7 +147,22 @@ Result cuStreamBeginCapture_v2(Pointer stream, int mode)
     note(mode == 1 ? "cuStreamBeginCapture of this thread" : "cuStreamBeginCapture");
     if (!stream) return CAPTURE_UNSUPPORTED; /* the legacy stream */
     capturing = stream;
-    invalid = nodes = 0;
+    invalid = nodes = waiting = 0;
+    return SUCCESS;
+}
+Result cuStreamGetCaptureInfo_v2(Pointer stream, int *status, Pointer id, Pointer graph, const intptr_t **before, size_t *count)
+{
+    *status = stream == capturing;
+    *before = waits;
+    *count = waiting;
+    return SUCCESS;
+}
+Result cuStreamUpdateCaptureDependencies(Pointer stream, intptr_t *before, size_t count, unsigned flags)
+{
+    char call[512] = "wait for";
+    if (stream != capturing || flags != 1 || count > 64) return 1;
+    for (waiting = 0; waiting < (int)count; waiting++) snprintf(call + strlen(call), sizeof call - strlen(call), " %d", (int)(waits[waiting] = before[waiting]));
+    note(call);
     return SUCCESS;
 }
 Result cuStreamEndCapture(Pointer stream, Pointer *graph)

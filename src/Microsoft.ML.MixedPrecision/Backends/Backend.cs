@@ -40,11 +40,11 @@ internal abstract class Backend : IDisposable
     /// <summary>Chooses, compiles and binds a kernel. The action runs it, in the order of the calls, without waiting for it.</summary>
     public abstract Action Bind(Kernel kernel);
 
-    /// <summary>One action for several that <see cref="Bind"/> gave: in their order, on the device as one unit where it has such.</summary>
+    /// <summary>One action for several that <see cref="Bind"/> gave: as if in their order, on the device as one unit where it has such.</summary>
     /// <param name="steps">They only launch: no uploads, no downloads.</param>
-    public virtual Action Record(IReadOnlyList<Action> steps)
+    public virtual Action Record(IReadOnlyList<Work> steps)
     {
-        Action[] all = [.. steps];
+        Action[] all = [.. steps.Select(step => step.Run)];
         return () =>
         {
             foreach (var step in all) step();

@@ -8,5 +8,5 @@ internal interface IResidentRows
     void Begin(ReadOnlySpan<int> order);
 
     /// <summary>Puts the next batch where an uploaded one would lie, with the same bits; the last one of a pass may be short.</summary>
-    IReadOnlyList<Action> Gather { get; }
+    IReadOnlyList<Work> Gather { get; }
 }

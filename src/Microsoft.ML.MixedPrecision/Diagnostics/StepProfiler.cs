@@ -27,11 +27,11 @@ internal sealed class StepProfiler(ExecutionPlan plan, string device)
     /// <summary>Runs a bound list of steps.</summary>
     public void Run(IReadOnlyList<BoundStep> steps, Backend backend)
     {
-        foreach (var (run, step) in steps)
+        foreach (var (work, step) in steps)
         {
             backend.Synchronize();
             long start = Stopwatch.GetTimestamp();
-            run();
+            work.Run();
             backend.Synchronize();
             long ticks = Stopwatch.GetTimestamp() - start; // a TimeSpan has tenths of a microsecond only, and there are kernels of three
             if (step is not null) _microseconds[step].Add(ticks * 1e6 / Stopwatch.Frequency);
@@ -69,6 +69,6 @@ internal sealed class StepProfiler(ExecutionPlan plan, string device)
 }
 
 /// <summary>A step of a plan on a device.</summary>
-/// <param name="Run">Runs it.</param>
+/// <param name="Work">Runs it.</param>
 /// <param name="Step">Null for what is no step of the plan: the poison of a check.</param>
-internal readonly record struct BoundStep(Action Run, PlanStep? Step);
+internal readonly record struct BoundStep(Work Work, PlanStep? Step);

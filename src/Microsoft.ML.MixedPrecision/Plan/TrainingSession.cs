@@ -87,11 +87,11 @@ internal sealed class TrainingSession : IDisposable
         if (profiler is null)
         {
             ref var step = ref _recorded[(update ? 1 : 0) + (batch is null ? 2 : 0)];
-            step ??= _backend.Record([.. batch is null ? Kept(_resident).Gather : [], .. _train.Concat(update ? _update : []).Select(s => s.Run)]);
+            step ??= _backend.Record([.. batch is null ? Kept(_resident).Gather : [], .. _train.Concat(update ? _update : []).Select(s => s.Work)]);
             step();
             return;
         }
-        if (batch is null) foreach (var gather in Kept(_resident).Gather) gather();
+        if (batch is null) foreach (var gather in Kept(_resident).Gather) gather.Run();
         profiler.Run(_train, _backend);
         if (update) profiler.Run(_update, _backend);
     }
@@ -107,7 +107,7 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Frees all that what was learned does not lie in; passes and updates are errors from here on.</summary>
     public void EndTraining()
     {
-        _train = _update = _evaluate = [new(() => throw new InvalidOperationException("The training of this session has ended: its gradients and activations are freed."), null)];
+        _train = _update = _evaluate = [new(new(() => throw new InvalidOperationException("The training of this session has ended: its gradients and activations are freed."), [], []), null)];
         Array.Clear(_recorded);
         Array.Clear(_recordedEvaluation);
         _backend.Free(Region.Training);
@@ -120,7 +120,7 @@ internal sealed class TrainingSession : IDisposable
     {
         if (batch is not null) Stage(batch);
         ref var pass = ref _recordedEvaluation[batch is null ? 1 : 0];
-        pass ??= _backend.Record([.. batch is null ? Kept(_evaluated).Gather : [], .. _evaluate.Select(s => s.Run)]);
+        pass ??= _backend.Record([.. batch is null ? Kept(_evaluated).Gather : [], .. _evaluate.Select(s => s.Work)]);
         pass();
     }
 
@@ -230,7 +230,7 @@ internal sealed class TrainingSession : IDisposable
     private void Run(BoundStep[] steps, StepProfiler? profiler)
     {
         if (profiler is not null) profiler.Run(steps, _backend);
-        else foreach (var step in steps) step.Run();
+        else foreach (var step in steps) step.Work.Run();
     }
 
     private BoundStep[] Bind(IReadOnlyList<PlanStep> steps, bool poison)
@@ -240,10 +240,12 @@ internal sealed class TrainingSession : IDisposable
             .ToLookup(l => l.Value.Last, l => l.Key);
         foreach (var (i, step) in steps.Index())
         {
-            bound.Add(new(_backend.Bind(step.Kernel), step));
-            foreach (var tensor in dies[i].Where(t => t.Element != ElementType.Int32)) bound.Add(new(_backend.Bind(new Poison(tensor)), null));
+            bound.Add(new(Bound(step.Kernel), step));
+            foreach (var tensor in dies[i].Where(t => t.Element != ElementType.Int32)) bound.Add(new(Bound(new Poison(tensor)), null));
         }
         return [.. bound];
+
+        Work Bound(Kernel kernel) => new(_backend.Bind(kernel), kernel.Reads, kernel.Writes);
     }
 
     private void UploadCoefficients()

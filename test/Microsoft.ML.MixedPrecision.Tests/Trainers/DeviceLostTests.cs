@@ -89,7 +89,7 @@ public sealed class DeviceLostTests
         public override void Synchronize() => _cpu.Synchronize();
         public override void Dispose() => _cpu.Dispose();
 
-        public override Action Record(IReadOnlyList<Action> actions)
+        public override Action Record(IReadOnlyList<Work> actions)
         {
             var step = _cpu.Record(actions);
             return () =>

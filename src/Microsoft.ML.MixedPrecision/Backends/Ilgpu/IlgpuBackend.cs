@@ -43,7 +43,10 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
     private readonly List<MemoryBuffer1D<byte, Stride1D.Dense>> _memory = [];
+    private readonly List<MemoryRange> _scratch = []; // of the kernel that is being bound
+    private readonly Dictionary<Action, MemoryRange[]> _scratchOf = [];
     private ArrayView<float>? _partialSums;
+    private long _partialSumsEnd;
 
     /// <param name="precision">The working storage.</param>
     /// <param name="half">How half precision is held. <see cref="HalfFormat.Native"/> needs a device that has FP16.</param>
@@ -130,7 +133,15 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, length * size).Cast<T>();
     }
 
-    public override Action Bind(Kernel kernel) => (Precision, Format, _device.IsSimulator) switch
+    public override Action Bind(Kernel kernel)
+    {
+        _scratch.Clear();
+        var run = BindToDevice(kernel);
+        if (_scratch.Count > 0) _scratchOf.Add(run, [.. _scratch]);
+        return run;
+    }
+
+    private Action BindToDevice(Kernel kernel) => (Precision, Format, _device.IsSimulator) switch
     {
         (Precision.Single, _, _) => kernel.BindGpu<float, SingleStorage>(this),
         (_, HalfFormat.Bits, _) => kernel.BindGpu<ushort, HalfBitsStorage>(this),
@@ -173,10 +184,20 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     }
 
     /// <summary>
-    /// Where products keep the sums of parts of k until they are added: one place for all, because one stream runs them one after the
-    /// other. <see cref="BytesBesidePlan"/>; there from the first product on.
+    /// Where a product keeps the sums of parts of k until they are added: a piece of <see cref="BytesBesidePlan"/>, which are there from the first product on. Pieces follow each other and
+    /// begin again at the start, so that products one after the other can run at the same time where there is room for both.
     /// </summary>
-    public ArrayView<float> PartialSums => _partialSums ??= ((ArrayView<byte>)AllocateBytes(BytesBesidePlan).View).Cast<float>();
+    /// <param name="floats">0 for a product that needs none.</param>
+    public ArrayView<float> PartialSums(long floats)
+    {
+        var all = _partialSums ??= ((ArrayView<byte>)AllocateBytes(BytesBesidePlan).View).Cast<float>();
+        if (floats == 0) return all;
+        if (_partialSumsEnd + floats > all.Length) _partialSumsEnd = 0;
+        var (start, end) = (_partialSumsEnd, _partialSumsEnd + floats);
+        _scratch.Add(new(this, start, end));
+        _partialSumsEnd = end;
+        return all.SubView(start, floats);
+    }
 
     /// <summary>C = A * B + bias, on tensor cores or through <see cref="PortableProduct"/>.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T>

@@ -37,23 +37,24 @@ internal sealed class ResidentRows : IResidentRows
         _weights = gpu.CopyOf(rows.Chunks, rows.Count, sizeof(float), chunk => chunk.WeightBytes);
 
         var order = new OrderArguments(_order, _cursor, _count);
+        var cursor = new Tensor("Cursor", ElementType.Int32, Region.Staging, CursorLength); // in memory of its own, in no region
         Gather =
         [
-            gpu.For(1, NextBatch, new NextArguments(_cursor, gpu.View<int>(plan.Control.Counters), _batch, _count)),
-            (gpu.Precision, gpu.Format, gpu.IsSimulator) switch
+            new(gpu.For(1, NextBatch, new NextArguments(_cursor, gpu.View<int>(plan.Control.Counters), _batch, _count)), [cursor], [cursor, plan.Control.Counters]),
+            new((gpu.Precision, gpu.Format, gpu.IsSimulator) switch
             {
                 (Precision.Single, _, _) => Features<float, SingleStorage>(plan.Features, width, order),
                 (_, HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
                 (_, _, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
                 _ => Features<Half, HalfStorage>(plan.Features, width, order),
-            },
-            classes
+            }, [cursor], [plan.Features]),
+            new(classes
                 ? gpu.For(_batch, CopyClasses, new ClassArguments(Of<int>(_labels), Of<float>(_weights), gpu.View<int>(plan.Targets.Labels), gpu.View<float>(plan.Targets.Weights), order))
-                : gpu.For(_batch, CopyValues, new ValueArguments(Of<float>(_labels), Of<float>(_weights), gpu.View<float>(plan.Targets.Labels), gpu.View<float>(plan.Targets.Weights), values, order)),
+                : gpu.For(_batch, CopyValues, new ValueArguments(Of<float>(_labels), Of<float>(_weights), gpu.View<float>(plan.Targets.Labels), gpu.View<float>(plan.Targets.Weights), values, order)), [cursor], [plan.Targets.Labels, plan.Targets.Weights]),
         ];
     }
 
-    public IReadOnlyList<Action> Gather { get; }
+    public IReadOnlyList<Work> Gather { get; }
 
     /// <summary>Bytes that the rows of a store and their order take on the device.</summary>
     public static long Bytes(RowStore rows) => (long)rows.Count * (rows.RowBytes + sizeof(int));

@@ -43,10 +43,21 @@ public sealed class CudaDriverTests
         Assert.IsGreaterThanOrEqualTo(int.Parse(Value(output, "kernels ")), steps[0].Length);
 
         // The second one is captured: launches alone, the same number, and nothing that a capture forbids.
-        string[] captured = [.. steps[1].Where(call => call.EndsWith(" (captured)", StringComparison.Ordinal) && !call.StartsWith("cuStreamEndCapture", StringComparison.Ordinal))];
+        string[] captured = [.. steps[1].Where(call => call == "cuLaunchKernel (captured)")], waits = [.. steps[1].Where(call => call.StartsWith("wait for", StringComparison.Ordinal))];
         Assert.HasCount(steps[0].Length, captured);
-        Assert.IsTrue(captured.All(call => call == "cuLaunchKernel (captured)"), string.Join(", ", captured.Distinct()));
-        CollectionAssert.AreEqual(new[] { "cuStreamBeginCapture of this thread", "cuStreamEndCapture (captured)", "cuGraphInstantiate", "cuGraphDestroy", "cuGraphLaunch" }, steps[1].Except(captured).ToArray());
+        Assert.HasCount(int.Parse(Value(output, "kernels ")), waits);
+        CollectionAssert.AreEqual(
+            new[] { "cuStreamBeginCapture of this thread", "cuStreamEndCapture (captured)", "cuGraphInstantiate", "cuGraphDestroy", "cuGraphLaunch" }, steps[1].Except(captured).Except(waits).ToArray());
+        // The first waits for nothing. Some do not wait for the one before them: the gradient of an input does not for that of the weights.
+        Assert.AreEqual("wait for (captured)", waits[0]);
+        Assert.IsTrue(waits[1..].All(wait => wait != waits[0]), string.Join(", ", waits));
+        int[] order = [.. steps[1].Aggregate((Node: 0, Beside: new List<int>()), (at, call) =>
+        {
+            if (call == "cuLaunchKernel (captured)") return (at.Node + 1, at.Beside);
+            if (call.StartsWith("wait for ", StringComparison.Ordinal) && at.Node > 0 && !call.Split(' ').Contains($"{at.Node}")) at.Beside.Add(at.Node);
+            return at;
+        }).Beside];
+        Assert.IsGreaterThan(1, order.Length, string.Join(", ", waits));
         Assert.Contains($"A step is one CUDA graph of {captured.Length} nodes.", output);
 
         // Every later one is one call. So no step allocates, copies from the host, or waits.

@@ -4,13 +4,19 @@ using ILGPU.Runtime.Cuda;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// Launches that become one CUDA graph: run as they are the first time, when the driver still loads kernels, captured the second time, and
+/// Works that become one CUDA graph: run as they are the first time, when the driver still loads kernels, captured the second time, and
 /// from then on replayed by one call to the driver. Arguments are frozen in the graph: what differs from step to step lies in device memory.
 /// Where the driver refuses the capture, they stay launches.
+/// <para>
+/// A work of the graph waits only for those that it needs, where the driver can say so: the gradient of a layer's weights is computed beside that of its input.
+/// </para>
 /// </summary>
-internal sealed class CapturedStep(CudaStream stream, IReadOnlyList<Action> launches) : IDisposable
+/// <param name="stream">Where the works launch.</param>
+/// <param name="works">Each one launch or more, of which each waits for the one before it.</param>
+/// <param name="waits">For each work the numbers of those before it that it waits for: see <see cref="WorkOrder"/>.</param>
+internal sealed unsafe class CapturedStep(CudaStream stream, Action[] works, int[][] waits) : IDisposable
 {
-    private readonly Action[] _launches = [.. launches];
+    private bool _inOrder; // each work waits for the one before it
     private nint _executable;
     private int _runs;
 
@@ -38,7 +44,7 @@ internal sealed class CapturedStep(CudaStream stream, IReadOnlyList<Action> laun
 
     private void LaunchAll()
     {
-        foreach (var launch in _launches) launch();
+        foreach (var work in works) work();
     }
 
     private void Capture()
@@ -46,7 +52,16 @@ internal sealed class CapturedStep(CudaStream stream, IReadOnlyList<Action> laun
         stream.Accelerator.Bind();
         try
         {
-            nint graph = Record();
+            nint graph;
+            try
+            {
+                graph = Record();
+            }
+            catch (EntryPointNotFoundException)
+            {
+                _inOrder = true; // a driver before CUDA 11.3
+                graph = Record();
+            }
             try
             {
                 nint nodes = 0;
@@ -62,7 +77,21 @@ internal sealed class CapturedStep(CudaStream stream, IReadOnlyList<Action> laun
         // The driver's reasons are its own, and older drivers lack the functions. Nothing of the step has run yet: it runs as launches.
         catch (Exception e) when (e is AcceleratorException or EntryPointNotFoundException or DllNotFoundException)
         {
-            Note = FormattableString.Invariant($"A step is {_launches.Length} launches: the driver made no CUDA graph of it ({e.Message.TrimEnd('.')}).");
+            Note = FormattableString.Invariant($"A step is {works.Length} launches: the driver made no CUDA graph of it ({e.Message.TrimEnd('.')}).");
+        }
+    }
+
+    /// <summary>Tells the capture before each work what it waits for, and asks afterwards which node it became.</summary>
+    private void LaunchBesideEachOther()
+    {
+        var nodes = new nint[works.Length][]; // what stands for a work: its last launch, or what it would wait for where it launches nothing
+        for (int i = 0; i < works.Length; i++)
+        {
+            nint[] before = [.. waits[i].SelectMany(j => nodes[j]).Distinct()];
+            CudaException.ThrowIfFailed(CudaDriver.UpdateCaptureDependencies(stream.StreamPtr, before, before.Length, CudaDriver.Replace));
+            works[i]();
+            CudaException.ThrowIfFailed(CudaDriver.GetCaptureInfo(stream.StreamPtr, out _, 0, 0, out nint* last, out nint count));
+            nodes[i] = new ReadOnlySpan<nint>(last, (int)count).ToArray();
         }
     }
 
@@ -73,7 +102,8 @@ internal sealed class CapturedStep(CudaStream stream, IReadOnlyList<Action> laun
         var end = CudaError.CUDA_SUCCESS;
         try
         {
-            LaunchAll();
+            if (_inOrder) LaunchAll();
+            else LaunchBesideEachOther();
         }
         finally
         {

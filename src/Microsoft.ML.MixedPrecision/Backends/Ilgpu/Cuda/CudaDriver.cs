@@ -26,6 +26,16 @@ internal static partial class CudaDriver
     [LibraryImport(Library, EntryPoint = "cuStreamBeginCapture_v2")]
     public static partial CudaError BeginCapture(nint stream, int mode);
 
+    /// <summary>The nodes that the next one of a capture waits for: after a launch that launch alone.</summary>
+    [LibraryImport(Library, EntryPoint = "cuStreamGetCaptureInfo_v2")]
+    public static unsafe partial CudaError GetCaptureInfo(nint stream, out int status, nint id, nint graph, out nint* nodes, out nint count);
+
+    /// <summary>What <see cref="UpdateCaptureDependencies"/> does with the nodes: they replace those that the next one would wait for.</summary>
+    public const uint Replace = 1;
+
+    [LibraryImport(Library, EntryPoint = "cuStreamUpdateCaptureDependencies")]
+    public static partial CudaError UpdateCaptureDependencies(nint stream, [In] nint[] nodes, nint count, uint flags);
+
     [LibraryImport(Library, EntryPoint = "cuStreamEndCapture")]
     public static partial CudaError EndCapture(nint stream, out nint graph);
 

@@ -8,11 +8,19 @@ internal sealed unsafe partial class IlgpuBackend
 
     public override string? StepNote => _captured.FirstOrDefault(step => step.Note is not null)?.Note;
 
-    public override Action Record(IReadOnlyList<Action> steps)
+    public override Action Record(IReadOnlyList<Work> steps)
     {
         if (_stream is not CudaStream stream) return base.Record(steps);
-        var captured = new CapturedStep(stream, steps);
+        var captured = new CapturedStep(stream, [.. steps.Select(step => step.Run)], WaitsOf(steps));
         _captured.Add(captured);
         return captured.Run;
+    }
+
+    /// <summary>For each work the numbers of those that it must wait for.</summary>
+    public int[][] WaitsOf(IReadOnlyList<Work> steps)
+    {
+        return WorkOrder.Of([.. steps.Select(step => Ranges(step.Reads))], [.. steps.Select(step => (MemoryRange[])[.. Ranges(step.Writes), .. _scratchOf.GetValueOrDefault(step.Run, [])])]);
+
+        MemoryRange[] Ranges(IReadOnlyList<Tensor> tensors) => [.. tensors.Select(tensor => MemoryRange.Of(tensor, SizeOf(tensor.Element)))];
     }
 }

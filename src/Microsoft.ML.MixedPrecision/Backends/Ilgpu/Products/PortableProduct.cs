@@ -88,7 +88,7 @@ internal static class PortableProduct
         var target = ProductTarget<T, TElement>.Of(gpu, product, element);
         int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k, product.Count);
         int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
-        var partialSums = gpu.PartialSums;
+        var partialSums = gpu.PartialSums(parts == 1 ? 0 : (long)product.Count * parts * m * n);
         // Products and their rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
         var run = gpu.ForGroups(new Index3D(checked(product.Count * Tiles(m)), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, k, Tiles(m), parts, partDepth, partialSums, target));

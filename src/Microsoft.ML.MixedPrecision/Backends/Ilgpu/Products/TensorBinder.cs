@@ -52,6 +52,8 @@ internal static class TensorBinder
     private sealed class User<T, TStorage, TSums>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan, TSums sums) : IGpuElementUser
         where T : unmanaged where TStorage : struct, IStorage<T> where TSums : struct, ITileSums<TSums>
     {
+        private readonly ArrayView<float> _partialSums = gpu.PartialSums(plan.Parts == 1 ? 0 : (long)product.Count * plan.Parts * product.M * product.N);
+
         public Action With<TElement>(TElement element) where TElement : struct, IGpuElement => product.A switch
         {
             DenseOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuDense>(element, new(a)),
@@ -122,7 +124,7 @@ internal static class TensorBinder
         private TensorProduct.Arguments<T, TA, TB, TElement, TSums> Arguments<TElement, TA, TB>(TElement element, TA a, TB b)
             where TElement : struct, IGpuElement where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> => new(
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), product.M, product.N, product.K, plan.Parts, plan.PartDepth, TilesDown, TilesAcross,
-            gpu.PartialSums, StoresWhole(product), ProductTarget<T, TElement>.Of(gpu, product, element), sums);
+            _partialSums, StoresWhole(product), ProductTarget<T, TElement>.Of(gpu, product, element), sums);
 
         private Action Launch<TArguments>(Action<TArguments> kernel, TArguments arguments) where TArguments : struct => gpu.ForGroups(
             new Index3D(checked(product.Count * TilesDown * TilesAcross), plan.Parts, 1), new Index3D(plan.Tile.Threads, 1, 1), kernel, arguments, plan.Tile.LimitedTo, plan.Tile.SharedBytes);
@@ -131,7 +133,7 @@ internal static class TensorBinder
         private Action WithParts<TElement>(Action run, ProductTarget<T, TElement> target) where TElement : struct, IGpuElement
         {
             if (plan.Parts == 1) return run;
-            var add = gpu.For((long)product.Count * product.M * product.N, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(gpu.PartialSums, plan.Parts, product.M, product.N, target));
+            var add = gpu.For((long)product.Count * product.M * product.N, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(_partialSums, plan.Parts, product.M, product.N, target));
             return () => { run(); add(); };
         }
     }
