@@ -16,7 +16,7 @@ internal sealed class PtxDevice : IlgpuDevice
 
     private readonly Func<string, string> _edit;
 
-    /// <param name="edit">What is done to the PTX of kernels that group themselves before it runs: to plant a fault.</param>
+    /// <param name="edit">What is done to the PTX of kernels that group themselves before it runs: what the library does for a GPU that ILGPU does not know, or to plant a fault.</param>
     public PtxDevice(CudaArchitecture architecture, Func<string, string>? edit = null) : base(Simulator.Accelerator, Simulator.Accelerator, new(() => Simulator.Accelerator), $"PTX interpreter ({architecture})") =>
         (_architecture, _edit) = (architecture, edit ?? (ptx => ptx));
 
@@ -26,6 +26,8 @@ internal sealed class PtxDevice : IlgpuDevice
     public static PtxDevice Turing { get; } = new(CudaArchitecture.SM_75);
 
     public override bool HasTensorCores => true;
+
+    public override bool HasWarpGroups => _architecture == CudaArchitecture.SM_90;
 
     public override int MostThreads => 1024;
 
