@@ -13,13 +13,14 @@ internal sealed class PtxAccumulators(PtxProgram program)
 
     /// <param name="Touched">How many fences there had been at the last access by another instruction.</param>
     /// <param name="UnderWay">Products that have yet to write it.</param>
-    /// <param name="Shape">Of the last product that had it.</param>
+    /// <param name="Begun">How many fences there had been when the last product began that had it.</param>
+    /// <param name="Shape">Of that product.</param>
     /// <param name="Place">Which of that product's registers it was.</param>
-    private record struct Use(int Touched, int UnderWay, string? Shape, int Place);
+    private record struct Use(int Touched, int UnderWay, int Begun, string? Shape, int Place);
 
     public void Clear()
     {
-        Array.Fill(_uses, new(Never, 0, null, 0));
+        Array.Fill(_uses, new(Never, 0, Never, null, 0));
         _fences = 0;
     }
 
@@ -48,8 +49,9 @@ internal sealed class PtxAccumulators(PtxProgram program)
             ref var use = ref _uses[product.Sums[i].Slot];
             bool sameAsBefore = use.Shape == product.Shape && use.Place == i;
             if (use.UnderWay > 0 && !sameAsBefore) throw new PtxFaultException($"'{product.Sums[i].Text}' is register {use.Place} of a product {use.Shape} that is under way, and becomes register {i} of a product {product.Shape}");
+            if (use.Begun == _fences && !sameAsBefore) throw new PtxFaultException($"'{product.Sums[i].Text}' belonged to a product {use.Shape} since the last wgmma.fence");
             if (use.Touched == _fences) throw new PtxFaultException($"'{product.Sums[i].Text}' was used since the last wgmma.fence");
-            use = new(use.Touched, use.UnderWay + 1, product.Shape, i);
+            use = new(use.Touched, use.UnderWay + 1, _fences, product.Shape, i);
         }
     }
 

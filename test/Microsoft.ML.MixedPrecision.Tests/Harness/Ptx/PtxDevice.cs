@@ -31,6 +31,9 @@ internal sealed class PtxDevice : IlgpuDevice
 
     public override int MostThreads => 1024;
 
+    /// <summary>The PTX of a kernel that groups itself, as this device runs it.</summary>
+    public string Compile(BoundKernel kernel) => _edit(PtxCheck.Compile(kernel, _architecture));
+
     public override Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel)
     {
         string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false), _architecture);
@@ -39,7 +42,7 @@ internal sealed class PtxDevice : IlgpuDevice
 
     public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits)
     {
-        string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true, limits), _architecture));
+        string ptx = Compile(new BoundKernel(kernel.Method, Grouped: true, limits));
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
     }
 }

@@ -29,7 +29,7 @@ internal sealed class PtxMatrix
         (_start, _leading, _stride) = (Field(descriptor, 0), Field(descriptor, 16), Field(descriptor, 32));
         if (descriptor >> 62 != Swizzle128 || (descriptor & ~Meaning) != 0) throw new PtxFaultException($"PtxMachine knows matrices in rows of 128 bytes, swizzled, with no offset of their base, not descriptor {descriptor:X16}");
         int within = _start % Block;
-        if (alongK ? within > Width - Depth * 2 : within != 0) throw new PtxFaultException($"misaligned: a matrix {(alongK ? "along" : "across")} k at shared address {_start}; tiles start at multiples of {Block}");
+        if (alongK ? within >= Width || within % (Depth * 2) != 0 : within != 0) throw new PtxFaultException($"misaligned: a matrix {(alongK ? "along" : "across")} k at shared address {_start}; tiles start at multiples of {Block}");
         if (_stride % Block != 0 || (!alongK && lines > Width / 2 && _leading % Block != 0)) throw new PtxFaultException($"misaligned: a matrix of strides {_leading} and {_stride}; blocks start at multiples of {Block}");
         Chunks = [.. Enumerable.Range(0, lines * Depth / 8).Select(Place)];
     }

@@ -30,9 +30,9 @@ internal sealed class PtxWarpGroup(PtxGroup group, PtxWarp[] warps)
         {
             foreach (var warp in warps) warp.Run();
             if (Array.Find(warps, w => w.WaitsAt is { Flow: PtxFlow.WarpGroup }) is not { WaitsAt: { } instruction } first) return;
-            if (warps.Length < Warps) throw new PtxFaultException($"divergent warp group: '{instruction.Text}' needs {Warps} warps, and warp group {Index} has {warps.Length}");
+            if (warps.Length < Warps) throw new PtxFaultException($"divergent warp group: '{instruction.Name}' needs {Warps} warps, and warp group {Index} has {warps.Length}");
             if (Array.Find(warps, w => w.WaitsAt != instruction) is { } other)
-                throw new PtxFaultException($"divergent warp group: warp {first.Index} waits at '{instruction.Text}', and warp {other.Index} {(other.WaitsAt is null ? "has ended" : $"waits at '{other.WaitsAt.Text}'")}");
+                throw new PtxFaultException($"divergent warp group: warp {first.Index} waits at '{instruction.Name}', and warp {other.Index} {(other.WaitsAt is null ? "has ended" : $"waits at '{other.WaitsAt.Name}'")}");
             warps[0].Execute(instruction, uint.MaxValue);
             foreach (var warp in warps) warp.Pass();
         }

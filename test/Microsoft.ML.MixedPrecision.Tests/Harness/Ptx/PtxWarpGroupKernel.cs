@@ -6,7 +6,7 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// D[128, n] = A[128, 64] * B[64, n] + 1 in PTX by hand: two warp groups, 64 rows each, four products of 16 k. Operands come as the tiles
 /// that they are in shared memory, and are copied there as they are.
 /// </summary>
-internal sealed record WarpGroupKernel(int Columns, bool AcrossA, bool AcrossB)
+internal sealed record PtxWarpGroupKernel(int Columns, bool AcrossA, bool AcrossB)
 {
     public const int Rows = 128, Depth = 64, Threads = 256;
 
