@@ -37,9 +37,12 @@ internal static partial class PtxCheck
         foreach (var kernel in backend.Kernels) Verify(kernel);
     }
 
-    public static void Verify(BoundKernel kernel)
+    public static void Verify(BoundKernel kernel) => Verify(kernel, Compile(kernel));
+
+    /// <param name="ptx">The kernel's PTX as a GPU gets it.</param>
+    public static void Verify(BoundKernel kernel, string ptx)
     {
-        string ptx = Compile(kernel), name = $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}";
+        string name = $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}";
         Assert.Contains(".entry", ptx, name);
         // Local memory is a stack: an array, or a structure that ILGPU could not keep in registers.
         Assert.DoesNotContain(".local", ptx, $"{name} uses local memory");
@@ -75,7 +78,7 @@ internal static partial class PtxCheck
         });
     }
 
-    /// <summary>What ptxas says of a kernel for sm_90, or for sm_90a where it says so itself.</summary>
+    /// <summary>What ptxas says of a kernel for sm_90, or for sm_90a where it is for that alone.</summary>
     private static string Assemble(string ptx)
     {
         string file = Path.GetTempFileName();

@@ -32,7 +32,7 @@ public sealed class PreflightTests
         {
             using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator.WithMemory(1L << 30), HalfFormat.Native, tensorCores);
             using var session = new TrainingSession(Plan(4), backend);
-            Assert.AreEqual(backend.BytesBesidePlan, backend.PartialSums.LengthInBytes);
+            Assert.AreEqual(backend.BytesBesidePlan, backend.PartialSums(0).LengthInBytes);
             // Arenas are rounded up to 256 bytes each; nothing else is taken.
             Assert.IsLessThan(5 * 256, (1L << 30) - backend.FreeBytes!.Value - DeviceRoom.Of(backend).BytesOf(session.Plan));
         }

@@ -78,8 +78,10 @@ internal class IlgpuDevice
     /// <summary>Whether products run on tensor cores: from Turing (sm_75) on, with a driver that knows PTX 6.5, which has their instructions.</summary>
     public virtual bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_75 && cuda.InstructionSet >= CudaInstructionSet.ISA_65;
 
-    /// <summary>Whether warp groups multiply together: on Hopper, by instructions that later GPUs do not have, with a driver that knows PTX 8.0.</summary>
-    public virtual bool HasWarpGroups => Accelerator is CudaAccelerator { Architecture: { Major: 9, Minor: 0 } } cuda && cuda.InstructionSet >= CudaInstructionSet.ISA_80;
+    /// <summary>
+    /// Whether products run in warp groups (wgmma): on Hopper (sm_90) and no other, since what comes after it has other instructions, with a driver that knows PTX 8.0.
+    /// </summary>
+    public virtual bool HasWarpGroups => Accelerator is CudaAccelerator cuda && cuda.Architecture == CudaArchitecture.SM_90 && cuda.InstructionSet >= CudaInstructionSet.ISA_80;
 
     /// <summary>The most threads of a group.</summary>
     public virtual int MostThreads => IsSimulator ? LargeGroupSimulator.MaxNumThreadsPerGroup : Accelerator.MaxNumThreadsPerGroup;

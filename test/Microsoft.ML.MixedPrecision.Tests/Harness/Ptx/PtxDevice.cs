@@ -16,7 +16,7 @@ internal sealed class PtxDevice : IlgpuDevice
 
     private readonly Func<string, string> _edit;
 
-    /// <param name="edit">What is done to the PTX of kernels that group themselves before it runs: to plant a fault.</param>
+    /// <param name="edit">What is done to the PTX of kernels that group themselves before it runs: what the library does for a GPU that ILGPU does not know, or to plant a fault.</param>
     public PtxDevice(CudaArchitecture architecture, Func<string, string>? edit = null) : base(Simulator.Accelerator, Simulator.Accelerator, new(() => Simulator.Accelerator), $"PTX interpreter ({architecture})") =>
         (_architecture, _edit) = (architecture, edit ?? (ptx => ptx));
 
@@ -34,6 +34,9 @@ internal sealed class PtxDevice : IlgpuDevice
 
     public override int MostThreads => 1024;
 
+    /// <summary>The PTX of a kernel that groups itself, as this device runs it.</summary>
+    public string Compile(BoundKernel kernel) => _edit(PtxCheck.Compile(kernel, _architecture));
+
     public override Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel)
     {
         string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false), _architecture);
@@ -42,7 +45,7 @@ internal sealed class PtxDevice : IlgpuDevice
 
     public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes)
     {
-        string ptx = _edit(PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: true, limits), _architecture));
+        string ptx = Compile(new BoundKernel(kernel.Method, Grouped: true, limits));
         return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
     }
 }

@@ -4,12 +4,13 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>
 /// A group of threads. Warps run one after the other, each as far as the next barrier, which is the schedule under which a
-/// missing barrier hurts most; what it would hide, <see cref="PtxShared"/> finds.
+/// missing barrier hurts most; what it would hide, <see cref="PtxShared"/> finds. Four that multiply together meet on the way.
 /// </summary>
 internal sealed class PtxGroup
 {
     private readonly PtxProgram _program;
     private readonly PtxWarp[] _warps;
+    private readonly PtxWarpGroup[] _warpGroups;
     private readonly CopyQueue[] _copies;
 
     public PtxGroup(PtxProgram program, PtxMemory memory, PtxArguments arguments, Index3D grid, Index3D block, int dynamicShared)
@@ -17,14 +18,19 @@ internal sealed class PtxGroup
         _program = program;
         Memory = memory;
         Arguments = arguments;
-        Shared = new(program.DynamicStart + dynamicShared, program.DynamicStart, program.Name);
+        int shared = program.DynamicStart + dynamicShared;
+        if (shared > program.MostShared) throw new PtxFaultException($"{program.Name} takes {shared} bytes of shared memory, and a group has at most {program.MostShared}");
+        Shared = new(shared, program.DynamicStart, program.Name, program.HasWarpGroups ? new(block.Size, shared) : null);
         _warps = new PtxWarp[(block.Size + 31) / 32];
         _copies = [.. Enumerable.Range(0, block.Size).Select(_ => new CopyQueue())];
+        PtxAccumulators? accumulators = null;
         for (int w = 0; w < _warps.Length; w++)
         {
-            _warps[w] = new(this, program, w, Math.Min(32, block.Size - w * 32));
+            if (w % PtxWarpGroup.Warps == 0) accumulators = program.HasWarpGroups ? new(program) : null;
+            _warps[w] = new(this, program, w, Math.Min(32, block.Size - w * 32), accumulators);
             PtxSpecial.SetThreads(_warps[w], program, grid, block, dynamicShared);
         }
+        _warpGroups = [.. _warps.Chunk(PtxWarpGroup.Warps).Select(four => new PtxWarpGroup(this, four))];
     }
 
     public PtxMemory Memory { get; }
@@ -46,22 +52,20 @@ internal sealed class PtxGroup
             PtxSpecial.SetGroup(warp, _program, group);
             warp.Start();
         }
+        foreach (var four in _warpGroups) four.Start();
         while (true)
         {
-            int waiting = 0;
-            foreach (var warp in _warps)
-            {
-                if (warp.RunToBarrier()) waiting++;
-            }
-            if (waiting == 0) return;
-            var first = _warps.First(w => w.AtBarrier is not null).AtBarrier;
-            if (_warps.FirstOrDefault(w => w.AtBarrier != first) is { } other)
-                throw new PtxFaultException($"divergent barrier: some warps of a group wait at '{first!.Text}', and warp {other.Index} {(other.AtBarrier is null ? "has ended" : "waits at another")}");
+            foreach (var four in _warpGroups) four.Run();
+            if (Array.Find(_warps, w => w.WaitsAt is not null) is not { WaitsAt: { } first }) return;
+            if (Array.Find(_warps, w => w.WaitsAt != first) is { } other)
+                throw new PtxFaultException($"divergent barrier: some warps of a group wait at '{first.Text}', and warp {other.Index} {(other.WaitsAt is null ? "has ended" : "waits at another")}");
             Shared.Barrier();
             Memory.Races.Barrier();
-            foreach (var warp in _warps) warp.PassBarrier();
+            foreach (var warp in _warps) warp.Pass();
         }
     }
+
+    public PtxWarpGroup WarpGroupOf(PtxWarp warp) => _warpGroups[warp.Index / PtxWarpGroup.Warps];
 
     public void StartCopy(int thread, ulong target, ulong source, int size, int valid)
     {

@@ -24,6 +24,9 @@ internal enum PtxFlow
 
     /// <summary>All lanes of the warp meet and do it together: shfl.sync, ldmatrix, mma.</summary>
     Together,
+
+    /// <summary>Four warps meet and do it together: wgmma.</summary>
+    WarpGroup,
 }
 
 /// <summary>Carries an instruction out for the lanes of a mask.</summary>
@@ -52,6 +55,9 @@ internal sealed class PtxInstruction(string text, string name, PtxOperand[] oper
 
     /// <summary>Whether a label stands before it, so that lanes may join here.</summary>
     public bool IsTarget { get; set; }
+
+    /// <summary>All registers and constants that the operands name.</summary>
+    public int[] Slots { get; } = [.. operands.SelectMany(o => o.Each).Where(o => o.Slot >= 0).Select(o => o.Slot)];
 
     public PtxOperation Execute { get; set; } = static (_, _) => { };
 

@@ -4,7 +4,8 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>
 /// Runs PTX without a GPU, and fails where a GPU would have computed something else on another day: races on shared and global memory,
-/// reads of what nobody wrote, accesses out of bounds or misaligned, branches and barriers that diverge where they must not.
+/// reads of what nobody wrote, accesses out of bounds or misaligned, branches and barriers that diverge where they must not, products of
+/// Hopper's warp groups whose operands or sums are touched while they are under way.
 /// It tests what ILGPU's simulator never sees: the code that ILGPU generates, the intrinsics' generators, the parameter block.
 /// It shares our reading of the PTX manual, so a GPU has the last word.
 /// <para>

@@ -33,6 +33,7 @@ internal static partial class PtxOperations
             "mov" => BindMove(instruction),
             "ld" or "st" or "cvta" or "cp" => BindMemory(instruction, program),
             "shfl" or "ldmatrix" or "mma" or "bar" => BindTogether(instruction),
+            "wgmma" or "fence" => BindWarpGroup(instruction),
             _ => throw instruction.Unknown(),
         };
     }

@@ -19,7 +19,8 @@ internal sealed partial class PtxProgram
     private readonly Dictionary<string, ulong> _symbols = [];
     private readonly HashSet<string> _declared = [];
     private readonly List<(int Slot, ulong Value)> _constants = [];
-    private readonly int _target;
+    private readonly int _target, _version;
+    private readonly bool _isArchitectureSpecific; // sm_90a, whose instructions no later GPU has
 
     private PtxProgram(string ptx, string? entry)
     {
@@ -29,13 +30,18 @@ internal sealed partial class PtxProgram
         Name = start.Groups[1].Value;
         var target = Target().Match(ptx);
         _target = target.Success ? Number(target.Groups[1]) : int.MaxValue;
+        _isArchitectureSpecific = target.Groups[2].Length > 0;
+        var version = Version().Match(ptx);
+        _version = version.Success ? Number(version.Groups[1]) * 10 + Number(version.Groups[2]) : int.MaxValue;
         int body = ptx.IndexOf('{', start.Index), end = BodyEnd(ptx, body);
         Parameters = ReadParameters(ptx[start.Index..body]);
         foreach (var parameter in Parameters) _symbols[parameter.Name] = (ulong)parameter.Offset;
         // Dynamic shared memory is declared outside of the kernel.
-        if (DynamicShared().IsMatch(ptx)) _symbols[DynamicSymbol] = 0;
+        var dynamic = DynamicShared().Match(ptx);
+        if (dynamic.Success) _symbols[DynamicSymbol] = 0;
         string text = Shared().Replace(ptx[(body + 1)..end], DeclareShared);
-        DynamicStart = Align(StaticShared, 16);
+        HasWarpGroups = text.Contains("wgmma.", StringComparison.Ordinal);
+        DynamicStart = StartOfDynamic(dynamic.Groups[1].Success ? Number(dynamic.Groups[1]) : 1);
         if (_symbols.ContainsKey(DynamicSymbol)) _symbols[DynamicSymbol] = (ulong)DynamicStart;
         if (text.Contains(".local", StringComparison.Ordinal)) throw new PtxFaultException($"{Name} uses local memory, which PtxMachine does not have: keep arrays out of kernels.");
         text = Declaration().Replace(text, DeclareRegisters);
@@ -58,6 +64,12 @@ internal sealed partial class PtxProgram
     /// <summary>Where the shared memory of the launch begins.</summary>
     public int DynamicStart { get; }
 
+    /// <summary>The most shared memory of a group: beyond 48 KB only what is written for Hopper.</summary>
+    public int MostShared => _isArchitectureSpecific || _target == int.MaxValue ? 232_448 : 49_152;
+
+    /// <summary>Whether warps multiply four together.</summary>
+    public bool HasWarpGroups { get; }
+
     public IReadOnlyList<(int Slot, ulong Value)> Constants => _constants;
 
     /// <param name="entry">The kernel's name, or null for the first.</param>
@@ -69,8 +81,11 @@ internal sealed partial class PtxProgram
     [GeneratedRegex("//[^\n]*")]
     private static partial Regex Comment();
 
-    [GeneratedRegex(@"\.target\s+sm_(\d+)")]
+    [GeneratedRegex(@"\.target\s+sm_(\d+)(a?)")]
     private static partial Regex Target();
+
+    [GeneratedRegex(@"\.version\s+(\d+)\.(\d+)")]
+    private static partial Regex Version();
 
     [GeneratedRegex(@"\.entry\s+(\w+)")]
     private static partial Regex Entry();
@@ -78,7 +93,7 @@ internal sealed partial class PtxProgram
     [GeneratedRegex(@"\.param\s+(?:\.align (\d+) \.b8 (\w+)\[(\d+)\]|\.[bfsu](\d+) (\w+))")]
     private static partial Regex Parameter();
 
-    [GeneratedRegex(@"\.extern \.shared [^;]*" + DynamicSymbol)]
+    [GeneratedRegex(@"\.extern\s+\.shared\s+(?:\.align\s+(\d+))?[^;]*" + DynamicSymbol)]
     private static partial Regex DynamicShared();
 
     [GeneratedRegex(@"\.shared \.align (\d+) \.b(\d+) (\w+)\[(\d+)\];")]
@@ -124,6 +139,17 @@ internal sealed partial class PtxProgram
     }
 
     private static int Number(Group group) => int.Parse(group.ValueSpan, CultureInfo.InvariantCulture);
+
+    /// <summary>
+    /// As little aligned as it may be: tiles of warp groups lie at multiples of 1024 bytes, which a start at 0 would give to a kernel that
+    /// forgot to ask for it.
+    /// </summary>
+    private int StartOfDynamic(int alignment)
+    {
+        alignment = Math.Max(alignment, 16);
+        int start = Align(StaticShared, alignment);
+        return HasWarpGroups && start % (2 * alignment) == 0 ? start + alignment : start;
+    }
 
     private string DeclareShared(Match match)
     {
@@ -172,13 +198,13 @@ internal sealed partial class PtxProgram
 
     private void Resolve(PtxInstruction instruction)
     {
-        bool needsAmpere = instruction.Name is "cvt.rn.f16x2.f32" || instruction.Name.StartsWith("cp.async", StringComparison.Ordinal) || instruction.Name.Contains("m16n8k16", StringComparison.Ordinal);
-        if (needsAmpere && _target < 80) throw new PtxFaultException($"{Name}: '{instruction.Name}' needs sm_80, and the PTX is for sm_{_target}.");
+        ExpectTarget(instruction);
         instruction.Flow = instruction.Name switch
         {
             "bra" or "bra.uni" => PtxFlow.Branch,
             "ret" or "exit" => PtxFlow.Exit,
             "bar.sync" or "barrier.sync.aligned" or "barrier.sync" => PtxFlow.Barrier,
+            _ when instruction.Parts[0] == "wgmma" => PtxFlow.WarpGroup,
             _ => instruction.Parts[0] is "shfl" or "ldmatrix" or "mma" || instruction.Name == "bar.warp.sync" ? PtxFlow.Together : PtxFlow.Next,
         };
         if (instruction.Flow == PtxFlow.Branch)
@@ -194,6 +220,17 @@ internal sealed partial class PtxProgram
         {
             instruction.Execute = PtxOperations.Bind(instruction, this);
         }
+    }
+
+    private void ExpectTarget(PtxInstruction instruction)
+    {
+        string name = instruction.Name;
+        bool needsAmpere = name is "cvt.rn.f16x2.f32" || name.StartsWith("cp.async", StringComparison.Ordinal) || name.Contains("m16n8k16", StringComparison.Ordinal);
+        bool needsHopper = name.StartsWith("fence.proxy.async", StringComparison.Ordinal), needsOnlyHopper = instruction.Parts[0] == "wgmma";
+        if (needsAmpere && _target < 80) throw new PtxFaultException($"{Name}: '{name}' needs sm_80, and the PTX is for sm_{_target}.");
+        if (needsHopper && _target < 90) throw new PtxFaultException($"{Name}: '{name}' needs sm_90, and the PTX is for sm_{_target}.");
+        if (needsOnlyHopper && _target != int.MaxValue && !(_target == 90 && _isArchitectureSpecific)) throw new PtxFaultException($"{Name}: '{name}' needs sm_90a, and the PTX is for sm_{_target}.");
+        if ((needsHopper || needsOnlyHopper) && _version < 80) throw new PtxFaultException($"{Name}: '{name}' needs PTX 8.0, and this is {_version / 10}.{_version % 10}.");
     }
 
     private PtxOperand Operand(string text)

@@ -5,8 +5,9 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// <summary>
 /// 32 lanes that run in step where they can. After a branch on which they disagree, those furthest behind run first, so that
 /// they join again; at a barrier or a joint instruction a lane waits for all others of its warp that have not ended.
+/// At what several warps do together the whole warp waits.
 /// </summary>
-internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int lanes)
+internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int lanes, PtxAccumulators? accumulators)
 {
     private const int Ended = -1;
     private const long MostSteps = 50_000_000; // a minute; a test's kernel takes a thousandth of it
@@ -20,10 +21,13 @@ internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int
 
     public int Index { get; } = index;
 
+    /// <summary>What becomes of registers that products add up in, where the kernel has such products.</summary>
+    public PtxAccumulators? Accumulators { get; } = accumulators;
+
     public int FirstThread { get; } = index * 32;
 
-    /// <summary>Where the warp waits for the others of its group.</summary>
-    public PtxInstruction? AtBarrier { get; private set; }
+    /// <summary>The barrier or the joint instruction at which the warp waits for others of its group.</summary>
+    public PtxInstruction? WaitsAt { get; private set; }
 
     public long Steps { get; private set; }
 
@@ -42,18 +46,19 @@ internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int
         _positions.AsSpan(0, lanes).Clear();
         _positions.AsSpan(lanes).Fill(Ended);
         _waiting = 0;
-        AtBarrier = null;
+        WaitsAt = null;
     }
 
-    public void PassBarrier()
+    /// <summary>The others are there: the warp goes on after what it waited at.</summary>
+    public void Pass()
     {
         foreach (ref int position in _positions.AsSpan(0, lanes)) position++;
         _waiting = 0;
-        AtBarrier = null;
+        WaitsAt = null;
     }
 
-    /// <summary>True where the warp waits at a barrier, false where it has ended.</summary>
-    public bool RunToBarrier()
+    /// <summary>Runs until the warp waits for others, or has ended.</summary>
+    public void Run()
     {
         while (true)
         {
@@ -69,22 +74,37 @@ internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int
                 chosen = position == next ? chosen | bit : bit;
                 next = position;
             }
-            if (alive == 0) return false;
+            if (alive == 0) return;
             if (chosen != 0)
             {
                 Run(next, chosen, alive);
                 continue;
             }
             var instruction = Meet(alive);
-            if (instruction.Flow == PtxFlow.Barrier)
+            if (instruction.Flow is PtxFlow.Barrier or PtxFlow.WarpGroup)
             {
                 if (BitOperations.PopCount(alive) != lanes) throw new PtxFaultException($"divergent barrier: some threads of warp {Index} ended before '{instruction.Text}'");
-                AtBarrier = instruction;
-                return true;
+                WaitsAt = instruction;
+                return;
             }
             Execute(instruction, alive);
             for (int lane = 0; lane < lanes; lane++) if ((alive >> lane & 1) != 0) _positions[lane]++;
             _waiting = 0;
+        }
+    }
+
+    /// <summary>Carries an instruction out, for some lanes of this warp or for all warps with which it meets.</summary>
+    public void Execute(PtxInstruction instruction, uint active)
+    {
+        Count();
+        try
+        {
+            if (instruction.Flow != PtxFlow.WarpGroup) Accumulators?.Touch(instruction);
+            instruction.Execute(this, active);
+        }
+        catch (PtxFaultException e)
+        {
+            throw new PtxFaultException($"{e.Message}\nat '{instruction.Text}', warp {Index}");
         }
     }
 
@@ -115,7 +135,7 @@ internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int
             var instruction = _code[position];
             switch (instruction.Flow)
             {
-                case PtxFlow.Barrier:
+                case PtxFlow.Barrier or PtxFlow.WarpGroup:
                 case PtxFlow.Together when active != alive:
                     if (instruction.Guard >= 0) throw new PtxFaultException($"a guarded barrier: {instruction.Text}");
                     Move(active, position);
@@ -160,19 +180,6 @@ internal sealed class PtxWarp(PtxGroup group, PtxProgram program, int index, int
         uint set = 0;
         for (int lane = 0; lane < 32; lane++) set |= (guard[lane] != 0 ? 1u : 0u) << lane;
         return active & (instruction.GuardNegated ? ~set : set);
-    }
-
-    private void Execute(PtxInstruction instruction, uint active)
-    {
-        Count();
-        try
-        {
-            instruction.Execute(this, active);
-        }
-        catch (PtxFaultException e)
-        {
-            throw new PtxFaultException($"{e.Message}\nat '{instruction.Text}', warp {Index}");
-        }
     }
 
     private void Count()
