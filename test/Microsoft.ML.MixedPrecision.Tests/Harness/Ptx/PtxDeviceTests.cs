@@ -44,7 +44,7 @@ public sealed partial class PtxDeviceTests
     private static int[] Run(PtxDevice device, int length)
     {
         using var values = device.Accelerator.Allocate1D<int>(Length);
-        device.Load<ArrayView<int>>(Reverse, Threads, KernelSpecialization.Empty)(device.Accelerator.DefaultStream, new KernelConfig(1, Threads, SharedMemoryConfig.RequestDynamic<int>(length)), values.View);
+        device.Load<ArrayView<int>>(Reverse, Threads, KernelSpecialization.Empty, 0)(device.Accelerator.DefaultStream, new KernelConfig(1, Threads, SharedMemoryConfig.RequestDynamic<int>(length)), values.View);
         return values.GetAsArray1D();
     }
 }

@@ -27,11 +27,11 @@ internal static partial class WarpGroupPtx
     }
 
     /// <summary>
-    /// ILGPU 1.5.3 names sm_80 as the target of all newer GPUs, and aligns dynamic shared memory as its elements, where tiles begin at multiples of 1,024 bytes. Other
-    /// kernels stay as they are.
+    /// ILGPU 1.5.3 names sm_80 as the target of all newer GPUs; aligns dynamic shared memory as its elements, where tiles begin at multiples of 1,024 bytes; and at the end of
+    /// a loop moves registers to themselves, which is a use of sums that are under way. Other kernels stay as they are.
     /// </summary>
     public static string Edit(string ptx) => ptx.Contains("wgmma.", StringComparison.Ordinal)
-        ? SharedAlignment().Replace(Target().Replace(ptx, ".target sm_90a"), ".extern .shared .align 1024")
+        ? MoveToItself().Replace(SharedAlignment().Replace(Target().Replace(ptx, ".target sm_90a"), ".extern .shared .align 1024"), "")
         : ptx;
 
     [GeneratedRegex(@"\.target sm_\d+a?")]
@@ -39,6 +39,9 @@ internal static partial class WarpGroupPtx
 
     [GeneratedRegex(@"\.extern \.shared \.align \d+")]
     private static partial Regex SharedAlignment();
+
+    [GeneratedRegex(@"^\s*mov\.f32\s+(%f\d+), \1;\r?\n", RegexOptions.Multiline)]
+    private static partial Regex MoveToItself();
 
     public static void Publish(PTXBackend _, PTXCodeGenerator ptx, Value call) => ptx.Command("fence.proxy.async.shared::cta");
 
