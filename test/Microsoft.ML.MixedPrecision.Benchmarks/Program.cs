@@ -12,6 +12,7 @@ internal static class Program
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run, 1),
         ["kernels"] = ("kernels mixed|single THREADS [NAME ...]   kernels that memory limits, by BenchmarkDotNet: GB/s beside a copy", KernelsVerb.Run, 2),
         ["bandwidth"] = ("bandwidth mixed|single [MILLIONS]   kernels that memory limits, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 1),
+        ["tune"] = ("tune WORKLOAD [WORKLOAD ...]   the products of plans on tensor cores in every layout: what the model chooses beside the fastest", TuneVerb.Run, 1),
         ["gemm"] = ("gemm mixed|single THREADS [squares|N|convolutions|WORKLOAD ...]   products of the workloads' plans, of squares and of ResNet-50: GFLOP/s, on the CPU beside the core's FMA peak", GemmVerb.Run, 2),
     };
 

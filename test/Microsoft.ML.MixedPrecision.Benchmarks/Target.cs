@@ -7,10 +7,11 @@ namespace Microsoft.ML.MixedPrecision.Benchmarks;
 /// <summary>What holds for every verb: the device, a batch size other than the workload's, and a file that takes what is measured as lines of JSON.</summary>
 internal static class Target
 {
-    public const string Usage = "--device cpu|simulator|cuda:N|opencl:N   --batch N   --json FILE (a line for each kernel that gemm and bandwidth measure)";
+    public const string Usage = "--device cpu|simulator|cuda:N|opencl:N   --batch N   --json FILE (a line for each kernel that gemm and bandwidth measure)   --in-order (a step on CUDA as one chain)";
 
     private static string s_device = "cpu";
     private static string? s_json;
+    private static bool s_inOrder;
 
     /// <summary>Rows of a batch, where the workload's own number is not wanted.</summary>
     public static int? Batch { get; private set; }
@@ -26,6 +27,11 @@ internal static class Target
         var rest = new List<string>();
         for (int i = 0; i < args.Length; i++)
         {
+            if (args[i] == "--in-order")
+            {
+                s_inOrder = true;
+                continue;
+            }
             if (args[i] is not ("--device" or "--batch" or "--json"))
             {
                 rest.Add(args[i]);
@@ -45,7 +51,7 @@ internal static class Target
     {
         ["cpu"] => new CpuBackend(precision, threads),
         ["simulator"] => new IlgpuBackend(precision, IlgpuDevice.Simulator),
-        ["cuda", var ordinal] => new IlgpuBackend(precision, IlgpuDevice.Open(AcceleratorType.Cuda, int.Parse(ordinal, CultureInfo.InvariantCulture))),
+        ["cuda", var ordinal] => new IlgpuBackend(precision, IlgpuDevice.Open(AcceleratorType.Cuda, int.Parse(ordinal, CultureInfo.InvariantCulture))) { InOrder = s_inOrder },
         ["opencl", var ordinal] => new IlgpuBackend(precision, IlgpuDevice.Open(AcceleratorType.OpenCL, int.Parse(ordinal, CultureInfo.InvariantCulture))),
         _ => throw new ArgumentException($"--device: expected cpu, simulator, cuda:N or opencl:N, got '{s_device}'."),
     };

@@ -9,17 +9,22 @@ namespace Microsoft.ML.MixedPrecision.Benchmarks;
 internal static class Timing
 {
     private const int MostBursts = 7, FewestBursts = 3;
-    private const double BurstSeconds = 0.02, MostSeconds = 1;
+    private const double BurstSeconds = 0.02, QuickSeconds = 0.003, MostSeconds = 1;
 
     /// <summary>Seconds of one call. The first calls warm up: they compile, and grow the bursts.</summary>
-    public static double Seconds(Backend backend, Action run)
+    public static double Seconds(Backend backend, Action run) => Seconds(backend, run, BurstSeconds, MostBursts);
+
+    /// <summary>The same of fewer and shorter bursts, where many layouts are compared.</summary>
+    public static double Quick(Backend backend, Action run) => Seconds(backend, run, QuickSeconds, FewestBursts);
+
+    private static double Seconds(Backend backend, Action run, double burstSeconds, int mostBursts)
     {
         run();
         backend.Synchronize();
         int calls = 1;
-        while (Burst() * calls < BurstSeconds) calls *= 2;
+        while (Burst() * calls < burstSeconds) calls *= 2;
         var bursts = new List<double>();
-        for (long start = Stopwatch.GetTimestamp(); bursts.Count < FewestBursts || (bursts.Count < MostBursts && Stopwatch.GetElapsedTime(start).TotalSeconds < MostSeconds);)
+        for (long start = Stopwatch.GetTimestamp(); bursts.Count < FewestBursts || (bursts.Count < mostBursts && Stopwatch.GetElapsedTime(start).TotalSeconds < MostSeconds);)
             bursts.Add(Burst());
         return bursts.Median();
 

@@ -15,7 +15,7 @@ internal sealed unsafe partial class GradientScan
         float* squares = cpu.Pointer<float>(SquareSums);
         int* bad = cpu.Pointer<int>(FirstBad);
         long length = gradients.Length; // a multiple of 128
-        return cpu.For(Parts, grain: 4, Run);
+        return cpu.For(Parts, grain: 4 * LongestPart / PartLength, Run);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Run(long first, long end)

@@ -11,9 +11,9 @@ internal sealed partial class GradientScan
 
     private Action Bind<T, TStorage>(IlgpuBackend gpu) where T : unmanaged where TStorage : struct, IStorage<T> =>
         gpu.Reduce<Scan<T, TStorage>, Found, Arguments<T>>(Parts, new Arguments<T>(
-            gpu.Vectors<T>(gradients), gpu.View<float>(SquareSums), gpu.View<int>(FirstBad), (int)gradients.Length));
+            gpu.Vectors<T>(gradients), gpu.View<float>(SquareSums), gpu.View<int>(FirstBad), (int)gradients.Length, PartLength));
 
-    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> SquareSums, ArrayView<int> FirstBad, int Length) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<T> Gradients, ArrayView<float> SquareSums, ArrayView<int> FirstBad, int Length, int PartLength) where T : unmanaged;
 
     internal readonly record struct Found(float SquareSum, int FirstBad);
 
@@ -23,11 +23,11 @@ internal sealed partial class GradientScan
         public static Found Nothing => new(0f, AllFinite);
 
         /// <summary>An item is eight gradients; the last may be fewer.</summary>
-        public static int Items(Arguments<T> a, int part) => (Math.Min(PartLength, a.Length - part * PartLength) + 7) >> 3;
+        public static int Items(Arguments<T> a, int part) => (Math.Min(a.PartLength, a.Length - part * a.PartLength) + 7) >> 3;
 
         public static Found Load(Arguments<T> a, int part, int item)
         {
-            int i = part * PartLength + item * 8;
+            int i = part * a.PartLength + item * 8;
             if (i + 8 > a.Length) return Rest(a, i);
             var g = TStorage.Load8(a.Gradients, i);
             var squares = g * g;

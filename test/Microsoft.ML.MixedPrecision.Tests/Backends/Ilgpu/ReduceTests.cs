@@ -49,13 +49,25 @@ public sealed class ReduceTests
         return totals[0];
     }
 
+    [TestMethod]
+    [DataRow(100, 2048, 1)]
+    [DataRow(2048 * 2048, 2048, 2048)]
+    [DataRow(2048 * 2048 + 1, 4096, 1025)]
+    [DataRow(100_000_000, 16384, 6104)]
+    public void The_gradient_scan_has_parts_enough_for_a_GPU_and_few_enough_to_add(int parameters, int partLength, int parts)
+    {
+        var scan = new GradientScan(new Tensor("gradients", ElementType.Working, Region.Parameters, parameters));
+        Assert.AreEqual((partLength, parts), (scan.PartLength, scan.Parts));
+    }
+
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void The_gradient_scan_finds_the_first_that_is_not_finite(BackendRow row)
     {
-        const int Length = 2 * GradientScan.PartLength + 77;
+        const int Length = 2 * 2048 + 77;
         using var backend = row.Create();
         var gradients = new Tensor("gradients", ElementType.Working, Region.Parameters, Length) { ArenaOffset = 0 };
         var scan = new GradientScan(gradients);
+        Assert.AreEqual(2048, scan.PartLength);
         (scan.SquareSums.ArenaOffset, scan.FirstBad.ArenaOffset) = (0, 256);
         backend.Allocate(new Dictionary<Region, long> { [Region.Parameters] = 4 * Length, [Region.Activations] = 512 });
         var values = new float[Length];
@@ -67,7 +79,7 @@ public sealed class ReduceTests
         var bad = new int[scan.Parts];
         backend.Download(scan.SquareSums, sums);
         backend.Download(scan.FirstBad, bad);
-        CollectionAssert.AreEqual(new[] { GradientScan.PartLength / 4f, GradientScan.PartLength / 4f, 77 / 4f }, sums);
+        CollectionAssert.AreEqual(new[] { 2048 / 4f, 2048 / 4f, 77 / 4f }, sums);
         CollectionAssert.AreEqual(new[] { GradientScan.AllFinite, GradientScan.AllFinite, GradientScan.AllFinite }, bad);
 
         (values[100], values[99], values[70], values[Length - 1]) = (float.NaN, float.PositiveInfinity, float.MaxValue, float.NegativeInfinity);

@@ -52,24 +52,24 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
     public static TensorPlan Of(MatrixProduct product, bool warpGroups) => Choose(product.M, product.N, product.K, product.Count, warpGroups);
 
     /// <summary>The cheapest layout of a product, or of several at once.</summary>
-    public static TensorPlan Choose(int m, int n, int k, int count = 1, bool warpGroups = false)
+    public static TensorPlan Choose(int m, int n, int k, int count = 1, bool warpGroups = false) => Candidates(m, n, k, count, warpGroups).MinBy(plan => plan.Cycles(m, n, count));
+
+    /// <summary>Every layout that is possible.</summary>
+    public static IEnumerable<TensorPlan> Candidates(int m, int n, int k, int count, bool warpGroups)
     {
-        var (best, least) = (default(TensorPlan), double.PositiveInfinity);
         foreach (var tile in warpGroups ? OfWarpGroups : OfWarps)
         {
             for (int parts = 1; parts <= MostParts; parts *= 2)
             {
                 if (parts > 1 && (k < parts * LeastPartDepth || (long)count * parts * m * n > MostPartialSums)) break;
                 int partDepth = ((k + parts - 1) / parts + tile.Depth - 1) / tile.Depth * tile.Depth;
-                var plan = new TensorPlan(tile, (k + partDepth - 1) / partDepth, partDepth);
-                double cost = plan.Cycles(m, n, count);
-                if (cost < least) (best, least) = (plan, cost);
+                yield return new TensorPlan(tile, (k + partDepth - 1) / partDepth, partDepth);
             }
         }
-        return best;
     }
 
-    private double Cycles(int m, int n, int count)
+    /// <summary>What the model expects of this layout.</summary>
+    public double Cycles(int m, int n, int count)
     {
         double groups = (double)count * Tiles(m, Tile.Rows) * Tiles(n, Tile.Columns) * Parts, here = Math.Ceiling(groups / Multiprocessors), steps = PartDepth / Tile.Depth;
         double arithmetic = here * steps * Tile.Rows * Tile.Columns * Tile.Depth / (Rate * Tile.Efficiency);
