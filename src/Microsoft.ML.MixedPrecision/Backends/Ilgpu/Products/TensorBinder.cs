@@ -12,8 +12,9 @@ internal static class TensorBinder
         return RowsSummed(product, plan) == 0 ? user.With(new NoSums()) : product.Reader!.Give<T, TStorage>(gpu, user);
     }
 
-    /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile. 0 where it does not.</summary>
-    public static int RowsSummed(MatrixProduct product, TensorPlan plan) => product.Reader is not null && plan.Parts == 1 && StoresWhole(product) ? plan.Tile.Rows : 0;
+    /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile, where they adjoin. 0 where it does not.</summary>
+    public static int RowsSummed(MatrixProduct product, TensorPlan plan) =>
+        product.Reader is not null && plan.Parts == 1 && StoresWhole(product) && product.A is not GradientPatchesOperand { IsStrided: true } ? plan.Tile.Rows : 0;
 
     private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start, product.Step);
 
@@ -55,7 +56,8 @@ internal static class TensorBinder
             DenseOperand a => WithA<TElement, OuterChunks, GpuDense>(element, new(a)),
             PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, GpuPatches>(element, new(a.Geometry, a.Group)),
             PatchesOperand a => WithA<TElement, OuterChunks, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
-            GradientPatchesOperand a => WithA<TElement, DepthChunks, GpuGradientPatches>(element, new(a.Geometry, a.Group)),
+            GradientPatchesOperand { IsStrided: true } => StridedGradient.BindTensor<T, TStorage, TElement>(gpu, product, plan, element, Whole(product.A) && Whole(product.B), StoresWhole(product)),
+            GradientPatchesOperand a => WithA<TElement, DepthChunks, GpuPatches>(element, GpuPatches.OfGradient(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
 

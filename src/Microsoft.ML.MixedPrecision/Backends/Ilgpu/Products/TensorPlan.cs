@@ -27,7 +27,13 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private const int MostParts = 128, LeastPartDepth = 128;
 
-    public static TensorPlan Of(MatrixProduct product) => Choose(product.M, product.N, product.K, product.Count);
+    /// <summary>The phases of a strided gradient are so many products, each taken for as large as the largest.</summary>
+    public static TensorPlan Of(MatrixProduct product)
+    {
+        if (product.A is not GradientPatchesOperand { IsStrided: true }) return Choose(product.M, product.N, product.K, product.Count);
+        var phases = GradientPhases.Of(product);
+        return Choose(phases.MostRows, product.N, phases.MostDepth, checked(product.Count * phases.Count));
+    }
 
     /// <summary>The cheapest layout of a product, or of several at once.</summary>
     public static TensorPlan Choose(int m, int n, int k, int count = 1)
