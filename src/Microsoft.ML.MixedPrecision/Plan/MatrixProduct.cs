@@ -39,6 +39,9 @@ internal sealed record PatchesOperand(Tensor Source, Conv2dGeometry Geometry, in
 internal sealed record GradientPatchesOperand(Tensor Source, Conv2dGeometry Geometry, int Group)
     : MatrixOperand(Source, Geometry.InPixels, Geometry.KernelHeight * Geometry.KernelWidth * Geometry.GroupFilters, Geometry.GroupFilters)
 {
+    /// <summary>Whether there are taps off the stride grid.</summary>
+    public bool IsStrided => Geometry.Window.Stride != 1;
+
     public override GradientPatchesOperand At(int index) => this with { Group = Group + index };
 }
 

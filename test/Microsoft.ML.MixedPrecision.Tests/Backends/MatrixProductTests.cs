@@ -14,6 +14,11 @@ public sealed class MatrixProductTests
         new(2, 6, 5, 3, 3, new(new(3, 2), new(1, 3), new(0, 1), new(2, 1)), Groups: 3),
         new(1, 9, 8, 1, 34, new(3, 2, 1, 1), Groups: 1),
         new(2, 17, 18, 1, 3, new(3, 1, 1, 1), Groups: 1), // 612 output pixels: two parts in a GPU's weight gradient
+        new(2, 8, 7, 5, 3, new(1, 2, 0, 1), Groups: 1), // pixels that no window sees
+        new(1, 2, 2, 1, 1, new(1, 3, 1, 1), Groups: 1), // none at all that a window sees
+        new(2, 12, 11, 3, 4, new(new(3, 2), new(2, 3), new(2, 0), new(3, 1)), Groups: 1),
+        new(1, 11, 9, 2, 4, new(new(3, 5), new(2, 4), new(2, 3), new(2, 2)), Groups: 2), // taps of which the dilation leaves some phases none
+        new(1, 5, 4, 2, 260, new(3, 2, 1, 1), Groups: 2), // 520 values of k where a pixel sees four taps: two parts in a GPU's input gradient
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

@@ -24,6 +24,10 @@ public sealed class TensorProductTests
         new(2, 7, 9, 16, 32, new(new(2, 3), new(2, 1), new(1, 2), new(1, 2)), Groups: 2),
         new(2, 6, 5, 3, 3, new(new(3, 2), new(1, 3), new(0, 1), new(2, 1)), Groups: 3),
         new(1, 10, 9, 72, 136, new(3, 1, 1, 1), Groups: 1),
+        new(3, 9, 10, 16, 24, new(3, 2, 1, 1), Groups: 1),
+        new(2, 7, 6, 72, 8, new(1, 2, 0, 1), Groups: 1), // pixels that no window sees
+        new(1, 11, 9, 8, 32, new(new(3, 5), new(2, 4), new(2, 3), new(2, 2)), Groups: 2), // taps of which the dilation leaves some phases none
+        new(2, 2, 13, 8, 8, new(2, 3, 1, 1), Groups: 1), // an image smaller than the stride
     ];
 
     /// <summary>Every tile on the simulator; as PTX for GPUs with and without asynchronous copies, or for Hopper; and on a GPU.</summary>

@@ -8,6 +8,8 @@ public sealed class TensorPtxTests
 {
     private static readonly Conv2dGeometry Whole = new(2, 5, 4, 16, 32, new(3, 1, 1, 1), Groups: 2), Odd = new(2, 5, 4, 3, 5, new(3, 1, 1, 1), Groups: 1);
 
+    private static readonly Conv2dGeometry[] Strided = [Whole with { Window = new(3, 2, 1, 1) }, Odd with { Window = new(3, 2, 1, 1) }];
+
     [TestMethod]
     public void Every_product_becomes_clean_PTX_with_tensor_core_instructions()
     {
@@ -46,6 +48,7 @@ public sealed class TensorPtxTests
                 Bind(tile, new("WeightGradient", new PatchesOperand(tensor, g, 0, true), Dense(g.OutPixels, g.GroupFilters), tensor, 0, g.GroupFilters));
                 Bind(tile, new("InputGradient", new GradientPatchesOperand(tensor, g, 0), new ReversedTapsOperand(tensor, g, 0), tensor, 0, g.Channels));
             }
+            foreach (var g in Strided) Bind(tile, new("InputGradient", new GradientPatchesOperand(tensor, g, 0), new ReversedTapsOperand(tensor, g, 0), tensor, 0, g.Channels));
         }
         return [.. backend.Kernels];
 

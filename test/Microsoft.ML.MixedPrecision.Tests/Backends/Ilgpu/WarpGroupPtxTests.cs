@@ -6,7 +6,7 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass]
 public sealed class WarpGroupPtxTests
 {
-    private static readonly Conv2dGeometry Geometry = new(2, 5, 4, 16, 32, new(3, 1, 1, 1), Groups: 2);
+    private static readonly Conv2dGeometry Geometry = new(2, 5, 4, 16, 32, new(3, 1, 1, 1), Groups: 2), Strided = Geometry with { Window = new(3, 2, 1, 1) };
 
     internal static readonly TensorTile[] Tiles = [TensorPlan.Tallest, TensorPlan.Square, TensorPlan.Narrow, TensorPlan.Smallest];
 
@@ -40,7 +40,8 @@ public sealed class WarpGroupPtxTests
             Bind(tile, new MatrixProduct("Summed", Dense(8, 8), Dense(8, 8), summed, 0, 8).ReadBy(statistics)!);
             Bind(tile, new("Forward", new PatchesOperand(tensor, g, 0, false), Dense(g.Patch, g.GroupFilters), tensor, 0, g.Filters));
             Bind(tile, new("WeightGradient", new PatchesOperand(tensor, g, 0, true), Dense(g.OutPixels, g.GroupFilters), tensor, 0, g.GroupFilters));
-            Bind(tile, new("InputGradient", new GradientPatchesOperand(tensor, g, 0), new ReversedTapsOperand(tensor, g, 0), tensor, 0, g.Channels));
+            foreach (var geometry in (ReadOnlySpan<Conv2dGeometry>)[g, Strided])
+                Bind(tile, new("InputGradient", new GradientPatchesOperand(tensor, geometry, 0), new ReversedTapsOperand(tensor, geometry, 0), tensor, 0, g.Channels));
         }
         return [.. backend.Kernels];
 

@@ -1,4 +1,5 @@
 using System.Numerics;
+using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -20,8 +21,14 @@ internal readonly record struct Divisor
         _magic = (uint)(((1ul << _shift) + (uint)value - 1) / (uint)value);
     }
 
+    private Divisor(int value, uint magic, int shift) => (Value, _magic, _shift) = (value, magic, shift);
+
     /// <summary>What is divided by.</summary>
     public int Value { get; }
 
     public int Divide(int n) => (int)((ulong)(uint)n * _magic >> _shift);
+
+    /// <summary>One of two, without a branch.</summary>
+    public static Divisor Select(bool takeFirst, Divisor first, Divisor second) => new(
+        Utilities.Select(takeFirst, first.Value, second.Value), Utilities.Select(takeFirst, first._magic, second._magic), Utilities.Select(takeFirst, first._shift, second._shift));
 }

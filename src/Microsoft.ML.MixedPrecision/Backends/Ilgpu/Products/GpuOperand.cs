@@ -42,87 +42,61 @@ internal readonly record struct GpuDense(int Start, int RowStep, int ColumnStep)
     public int Place(OperandPart row, OperandPart column) => row.X + column.X;
 }
 
-/// <summary><see cref="PatchesOperand"/>: row = output pixel (n, y, x), column = (kh, kw, c).</summary>
+/// <summary>
+/// <see cref="PatchesOperand"/>: row = output pixel (n, y, x), column = (kh, kw, c). And <see cref="GradientPatchesOperand"/>, where the gradient is the image: the input
+/// gradient of a convolution without a stride is a convolution of the output gradient, and that with a stride is one for each of its <see cref="GradientPhases"/>.
+/// </summary>
 internal readonly record struct GpuPatches : IGpuOperand
 {
-    private readonly Divisor _outPixels, _outWidth, _groupChannels, _kernelWidth;
+    private readonly Divisor _outHeight, _outWidth, _groupChannels, _kernelWidth;
     private readonly int _height, _width, _channels, _firstChannel;
     private readonly int _strideY, _strideX, _paddingY, _paddingX, _dilationY, _dilationX;
 
-    public GpuPatches(Conv2dGeometry g, int group)
+    public GpuPatches(Conv2dGeometry g, int group) : this(
+        new(g.OutHeight), new(g.OutWidth), new(g.GroupChannels), new(g.KernelWidth), new(g.Height, g.Width), g.Channels, group * g.GroupChannels, g.Window.Stride, g.Window.Padding, g.Window.Dilation)
     {
-        (_outPixels, _outWidth) = (new(g.OutHeight * g.OutWidth), new(g.OutWidth));
-        (_groupChannels, _kernelWidth) = (new(g.GroupChannels), new(g.KernelWidth));
-        (_height, _width, _channels, _firstChannel) = (g.Height, g.Width, g.Channels, group * g.GroupChannels);
-        ((_strideY, _strideX), (_paddingY, _paddingX), (_dilationY, _dilationX)) = (g.Window.Stride, g.Window.Padding, g.Window.Dilation);
+    }
+
+    /// <param name="outHeight">Of the pixels that are rows.</param>
+    /// <param name="kernelWidth">Taps across.</param>
+    /// <param name="firstChannel">The group's first.</param>
+    /// <param name="padding">May be negative.</param>
+    public GpuPatches(Divisor outHeight, Divisor outWidth, Divisor groupChannels, Divisor kernelWidth, Size2d size, int channels, int firstChannel, Size2d stride, Size2d padding, Size2d dilation)
+    {
+        (_outHeight, _outWidth, _groupChannels, _kernelWidth) = (outHeight, outWidth, groupChannels, kernelWidth);
+        (_height, _width, _channels, _firstChannel) = (size.Height, size.Width, channels, firstChannel);
+        (_strideY, _strideX, _paddingY, _paddingX) = (stride.Height, stride.Width, padding.Height, padding.Width);
+        (_dilationY, _dilationX) = (dilation.Height, dilation.Width);
+    }
+
+    /// <summary>The output gradient of a convolution without a stride, as the left operand of its input gradient.</summary>
+    public static GpuPatches OfGradient(Conv2dGeometry g, int group)
+    {
+        var (kernel, stride, padding, dilation) = g.Window;
+        var full = new Size2d(dilation.Height * (kernel.Height - 1) - padding.Height, dilation.Width * (kernel.Width - 1) - padding.Width);
+        return new(new Conv2dGeometry(g.Batch, g.OutHeight, g.OutWidth, g.Filters, g.Channels, new(kernel, stride, full, dilation), g.Groups), group);
     }
 
     public int ColumnsAdjoin => 1;
 
-    /// <summary>X: the image's first element in the group; Y, Z: the pixel under the window's first tap, maybe in the padding.</summary>
+    /// <summary>X: the place under the window's first tap, which may be in the padding; Y, Z: its pixel.</summary>
     public OperandPart Row(int row)
     {
-        int n = _outPixels.Divide(row), pixel = row - n * _outPixels.Value;
-        int y = _outWidth.Divide(pixel), x = pixel - y * _outWidth.Value;
-        return new(n * _height * _width * _channels + _firstChannel, y * _strideY - _paddingY, x * _strideX - _paddingX);
+        int line = _outWidth.Divide(row), n = _outHeight.Divide(line);
+        int y = (line - n * _outHeight.Value) * _strideY - _paddingY, x = (row - line * _outWidth.Value) * _strideX - _paddingX;
+        return new(((n * _height + y) * _width + x) * _channels + _firstChannel, y, x);
     }
 
-    /// <summary>X: the channel; Y, Z: the tap's distance from the first, in pixels.</summary>
+    /// <summary>X: how far the channel lies from the first tap's first; Y, Z: the tap's distance from the first, in pixels.</summary>
     public OperandPart Column(int column)
     {
         int tap = _groupChannels.Divide(column), c = column - tap * _groupChannels.Value;
-        int kh = _kernelWidth.Divide(tap), kw = tap - kh * _kernelWidth.Value;
-        return new(c, kh * _dilationY, kw * _dilationX);
+        int kh = _kernelWidth.Divide(tap), y = kh * _dilationY, x = (tap - kh * _kernelWidth.Value) * _dilationX;
+        return new((y * _width + x) * _channels + c, y, x);
     }
 
-    public int Place(OperandPart row, OperandPart column)
-    {
-        int y = row.Y + column.Y, x = row.Z + column.Z;
-        return Utilities.Select(((uint)y < (uint)_height) & ((uint)x < (uint)_width), row.X + (y * _width + x) * _channels + column.X, -1);
-    }
-}
-
-/// <summary><see cref="GradientPatchesOperand"/>: row = input pixel (n, y, x), column = (kh, kw, filter), taps in reverse order.</summary>
-internal readonly record struct GpuGradientPatches : IGpuOperand
-{
-    private readonly Divisor _inPixels, _inWidth, _groupFilters, _kernelWidth, _strideY, _strideX;
-    private readonly int _lastTapY, _outHeight, _outWidth, _filters, _firstFilter;
-    private readonly int _paddingY, _paddingX, _dilationY, _dilationX;
-
-    public GpuGradientPatches(Conv2dGeometry g, int group)
-    {
-        (_inPixels, _inWidth) = (new(g.Height * g.Width), new(g.Width));
-        (_groupFilters, _kernelWidth, _lastTapY) = (new(g.GroupFilters), new(g.KernelWidth), g.KernelHeight - 1);
-        (_strideY, _strideX) = (new(g.Window.Stride.Height), new(g.Window.Stride.Width));
-        (_outHeight, _outWidth, _filters, _firstFilter) = (g.OutHeight, g.OutWidth, g.Filters, group * g.GroupFilters);
-        ((_paddingY, _paddingX), (_dilationY, _dilationX)) = (g.Window.Padding, g.Window.Dilation);
-    }
-
-    public int ColumnsAdjoin => 1;
-
-    /// <summary>X: the image's first gradient in the group; Y, Z: the input pixel, counted from the padding's edge.</summary>
-    public OperandPart Row(int row)
-    {
-        int n = _inPixels.Divide(row), pixel = row - n * _inPixels.Value;
-        int y = _inWidth.Divide(pixel), x = pixel - y * _inWidth.Value;
-        return new(n * _outHeight * _outWidth * _filters + _firstFilter, y + _paddingY, x + _paddingX);
-    }
-
-    /// <summary>X: the filter; Y, Z: how far the tap lies behind the window's first.</summary>
-    public OperandPart Column(int column)
-    {
-        int tap = _groupFilters.Divide(column), filter = column - tap * _groupFilters.Value;
-        int kh = _kernelWidth.Divide(tap), kw = tap - kh * _kernelWidth.Value;
-        return new(filter, (_lastTapY - kh) * _dilationY, (_kernelWidth.Value - 1 - kw) * _dilationX);
-    }
-
-    public int Place(OperandPart row, OperandPart column)
-    {
-        // Where top or left is negative, the quotient of its 32 bits is at least 2^31 / stride: beyond the end.
-        int top = row.Y - column.Y, left = row.Z - column.Z, y = _strideY.Divide(top), x = _strideX.Divide(left);
-        bool there = (y * _strideY.Value == top) & (x * _strideX.Value == left) & ((uint)y < (uint)_outHeight) & ((uint)x < (uint)_outWidth);
-        return Utilities.Select(there, row.X + (y * _outWidth + x) * _filters + column.X, -1);
-    }
+    public int Place(OperandPart row, OperandPart column) =>
+        Utilities.Select(((uint)(row.Y + column.Y) < (uint)_height) & ((uint)(row.Z + column.Z) < (uint)_width), row.X + column.X, -1);
 }
 
 /// <summary><see cref="ReversedTapsOperand"/>: row = (kh, kw, filter), taps in reverse order, column = c.</summary>
@@ -147,6 +121,26 @@ internal readonly record struct GpuReversedTaps : IGpuOperand
     }
 
     public OperandPart Column(int column) => new(column * _groupFilters.Value, 0, 0);
+
+    public int Place(OperandPart row, OperandPart column) => row.X + column.X;
+}
+
+/// <summary><see cref="ReversedTapsOperand"/> with the taps of one phase of a stride: see <see cref="GradientPhases"/>.</summary>
+/// <param name="TapsAcross">Of the phase.</param>
+/// <param name="LastTap">The first weight of the phase's last tap.</param>
+/// <param name="Down">Weights from one of the phase's taps to the one below.</param>
+/// <param name="Right">Weights from one of the phase's taps to the next.</param>
+internal readonly record struct GpuPhaseTaps(Divisor GroupFilters, Divisor TapsAcross, int LastTap, int Down, int Right) : IGpuOperand
+{
+    public int ColumnsAdjoin => 0;
+
+    public OperandPart Row(int row)
+    {
+        int tap = GroupFilters.Divide(row), y = TapsAcross.Divide(tap), x = tap - y * TapsAcross.Value;
+        return new(row - tap * GroupFilters.Value - y * Down - x * Right, 0, 0);
+    }
+
+    public OperandPart Column(int column) => new(LastTap + column * GroupFilters.Value, 0, 0);
 
     public int Place(OperandPart row, OperandPart column) => row.X + column.X;
 }

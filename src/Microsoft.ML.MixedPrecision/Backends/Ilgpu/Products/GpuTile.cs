@@ -20,10 +20,19 @@ internal interface IGpuTile<TSelf> where TSelf : struct, IGpuTile<TSelf>
     static abstract void Copy<T>(TSelf tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged;
 }
 
+/// <summary>A tile that a kernel makes itself, of an operand that only it knows.</summary>
+internal interface IGpuTileOf<TSelf, TOperand> where TSelf : struct, IGpuTileOf<TSelf, TOperand> where TOperand : struct, IGpuOperand
+{
+    static abstract TSelf Of(TOperand operand);
+}
+
 /// <summary>A tile whose chunks are whole and aligned in memory: 16 bytes at a time, past the registers.</summary>
-internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<WholeChunks<TOperand>> where TOperand : struct, IGpuOperand
+internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<WholeChunks<TOperand>>, IGpuTileOf<WholeChunks<TOperand>, TOperand>
+    where TOperand : struct, IGpuOperand
 {
     private readonly TOperand _operand = operand;
+
+    public static WholeChunks<TOperand> Of(TOperand operand) => new(operand);
 
     public static OperandPart Outer(WholeChunks<TOperand> tile, int outer) => tile._operand.Row(outer);
 
@@ -42,10 +51,12 @@ internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<Whol
 }
 
 /// <summary>A tile of any other operand, such as an image of three channels: element by element, through the registers. Several times slower.</summary>
-internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : IGpuTile<SingleElements<TOperand, TLayout>>
+internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : IGpuTile<SingleElements<TOperand, TLayout>>, IGpuTileOf<SingleElements<TOperand, TLayout>, TOperand>
     where TOperand : struct, IGpuOperand where TLayout : struct, ITileLayout
 {
     private readonly TOperand _operand = operand;
+
+    public static SingleElements<TOperand, TLayout> Of(TOperand operand) => new(operand);
 
     public static OperandPart Outer(SingleElements<TOperand, TLayout> tile, int outer) => default;
 

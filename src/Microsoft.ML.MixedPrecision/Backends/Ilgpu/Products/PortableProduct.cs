@@ -23,7 +23,9 @@ internal readonly record struct Quad(float A, float B, float C, float D)
 /// </summary>
 internal static class PortableProduct
 {
-    private const int Threads = 64, Tile = 32, Depth = 16;
+    public const int Threads = 64, Tile = 32;
+
+    private const int Depth = 16;
 
     /// <summary>Loads of a thread for each operand and each step of k.</summary>
     private const int Loads = Tile * Depth / Threads;
@@ -46,6 +48,9 @@ internal static class PortableProduct
         int tiles = checked(count * Tiles(m) * Tiles(n));
         return tiles > BusyGroups / 2 ? 1 : Math.Clamp(k / LeastPart, 1, (BusyGroups + tiles - 1) / tiles);
     }
+
+    /// <summary>Values of k in a part.</summary>
+    public static int PartDepth(int k, int parts) => ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
 
     private static int Tiles(int length) => (length + Tile - 1) / Tile;
 
@@ -70,7 +75,8 @@ internal static class PortableProduct
             DenseOperand a => WithA(element, new GpuDense(a)),
             PatchesOperand { Transposed: false } a => WithA(element, new GpuPatches(a.Geometry, a.Group)),
             PatchesOperand a => WithA(element, new GpuTransposed<GpuPatches>(new(a.Geometry, a.Group))),
-            GradientPatchesOperand a => WithA(element, new GpuGradientPatches(a.Geometry, a.Group)),
+            GradientPatchesOperand { IsStrided: true } => StridedGradient.BindPortable<T, TStorage, TElement>(gpu, product, element),
+            GradientPatchesOperand a => WithA(element, GpuPatches.OfGradient(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
 
@@ -87,11 +93,10 @@ internal static class PortableProduct
     {
         var target = ProductTarget<T, TElement>.Of(gpu, product, element);
         int m = product.M, n = product.N, k = product.K, parts = Parts(m, n, k, product.Count);
-        int partDepth = ((k + parts - 1) / parts + Depth - 1) / Depth * Depth;
         var partialSums = gpu.PartialSums(parts == 1 ? 0 : (long)product.Count * parts * m * n);
         // Products and their rows along X: the grid's Y ends at 65,535 on CUDA, and a convolution's rows are the pixels of a batch.
         var run = gpu.ForGroups(new Index3D(checked(product.Count * Tiles(m)), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
-            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, k, Tiles(m), parts, partDepth, partialSums, target));
+            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, k, Tiles(m), parts, PartDepth(k, parts), partialSums, target));
         if (parts == 1) return run;
         var add = gpu.For((long)product.Count * m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(partialSums, parts, m, n, target));
         return () => { run(); add(); };
@@ -100,12 +105,22 @@ internal static class PortableProduct
     private static void Run<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
     {
+        int product = Grid.IdxX / a.TilesDown;
+        Multiply<T, TStorage, TA, TB, TElement, AllRows>(a, product, Grid.IdxX - product * a.TilesDown, new AllRows(a.M));
+    }
+
+    /// <summary>What a group does.</summary>
+    /// <param name="tileDown">Its tile, counted from the product's first row.</param>
+    /// <param name="targetRows">Where the product's rows lie in C.</param>
+    public static void Multiply<T, TStorage, TA, TB, TElement, TRows>(Arguments<T, TA, TB, TElement> a, int product, int tileDown, TRows targetRows)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement where TRows : struct, IProductRows<TRows>
+    {
         var quadsA = SharedMemory.Allocate<Quad>(Depth * QuadPitch);
         var quadsB = SharedMemory.Allocate<Quad>(Depth * QuadPitch);
         var tileA = quadsA.Cast<float>();
         var tileB = quadsB.Cast<float>();
 
-        int thread = Group.IdxX, product = Grid.IdxX / a.TilesDown, firstRow = (Grid.IdxX - product * a.TilesDown) * Tile, firstColumn = Grid.IdxY * Tile;
+        int thread = Group.IdxX, firstRow = tileDown * Tile, firstColumn = Grid.IdxY * Tile;
         int threadRow = thread >> 3, threadColumn = thread & 7; // of 8 x 8
         bool alongA = a.OperandA.ColumnsAdjoin != 0, alongB = a.OperandB.ColumnsAdjoin == 0; // neighbouring threads read neighbouring k
         var zero = new Quad(0f, 0f, 0f, 0f);
@@ -151,27 +166,27 @@ internal static class PortableProduct
         }
 
         int row = firstRow + threadRow * 4, column = firstColumn + threadColumn * 4;
-        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row, column, sum0);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 1, column, sum1);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 2, column, sum2);
-        StoreRow<T, TStorage, TA, TB, TElement>(a, product, part, row + 3, column, sum3);
+        StoreRow<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row, column, sum0);
+        StoreRow<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row + 1, column, sum1);
+        StoreRow<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row + 2, column, sum2);
+        StoreRow<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row + 3, column, sum3);
     }
 
-    private static void StoreRow<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int product, int part, int row, int column, Quad sums)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
+    private static void StoreRow<T, TStorage, TA, TB, TElement, TRows>(Arguments<T, TA, TB, TElement> a, TRows targetRows, int product, int part, int row, int column, Quad sums)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement where TRows : struct, IProductRows<TRows>
     {
         if (row >= a.M) return;
-        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column, sums.A);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 1, sums.B);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 2, sums.C);
-        StoreElement<T, TStorage, TA, TB, TElement>(a, product, part, row, column + 3, sums.D);
+        StoreElement<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row, column, sums.A);
+        StoreElement<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row, column + 1, sums.B);
+        StoreElement<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row, column + 2, sums.C);
+        StoreElement<T, TStorage, TA, TB, TElement, TRows>(a, targetRows, product, part, row, column + 3, sums.D);
     }
 
-    private static void StoreElement<T, TStorage, TA, TB, TElement>(Arguments<T, TA, TB, TElement> a, int product, int part, int row, int column, float sum)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement
+    private static void StoreElement<T, TStorage, TA, TB, TElement, TRows>(Arguments<T, TA, TB, TElement> a, TRows targetRows, int product, int part, int row, int column, float sum)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TA : struct, IGpuOperand where TB : struct, IGpuOperand where TElement : struct, IGpuElement where TRows : struct, IProductRows<TRows>
     {
         if (column >= a.N) return;
-        if (a.Parts > 1) a.PartialSums[((product * a.Parts + part) * a.M + row) * a.N + column] = sum;
-        else ProductTarget<T, TElement>.At(a.Target, product, a.N).Store<TStorage>(row, column, sum);
+        if (a.Parts > 1) a.PartialSums[(TRows.PartRow(targetRows, product, a.Parts, part) + row) * a.N + column] = sum;
+        else ProductTarget<T, TElement>.At(a.Target, product, a.N).Store<TStorage>(TRows.Of(targetRows, row), column, sum);
     }
 }

@@ -2,6 +2,24 @@ using ILGPU;
 
 namespace Microsoft.ML.MixedPrecision;
 
+/// <summary>Which row of C a product's row becomes: a type parameter, so that nothing is left of it where they are the same.</summary>
+internal interface IProductRows<TSelf> where TSelf : struct, IProductRows<TSelf>
+{
+    static abstract int Of(TSelf rows, int row);
+
+    /// <summary>Where the sums of a part of k begin, in rows of n.</summary>
+    static abstract int PartRow(TSelf rows, int product, int parts, int part);
+}
+
+/// <summary>The product's rows are C's.</summary>
+internal readonly struct AllRows(int count) : IProductRows<AllRows>
+{
+    private readonly int _count = count;
+
+    public static int Of(AllRows rows, int row) => row;
+    public static int PartRow(AllRows rows, int product, int parts, int part) => (product * parts + part) * rows._count;
+}
+
 /// <summary>Where a product's finished sums go, and what is done to them before.</summary>
 /// <param name="BiasStart">The product's first bias.</param>
 /// <param name="Step">From the start of one product's C to that of the next.</param>
@@ -19,6 +37,7 @@ internal readonly record struct ProductTarget<T, TElement>(ArrayView<T> C, Array
         new(first.C, first.Bias, first.HasBias, product * n, first.Start + product * first.Step, first.Step, first.Pitch, first.Element);
 
     /// <summary>Stores an element that nothing is added to any more.</summary>
+    /// <param name="row">Of C.</param>
     public void Store<TStorage>(int row, int column, float sum) where TStorage : struct, IStorage<T>
     {
         if (HasBias != 0) sum += TStorage.Load(Bias[BiasStart + column]);

@@ -15,8 +15,9 @@ internal static class TensorBinder
     /// <summary>How a product is laid out: for warp groups where the device has them and both operands come in whole chunks.</summary>
     public static TensorPlan PlanOf(IlgpuBackend gpu, MatrixProduct product) => TensorPlan.Of(product, gpu.HasWarpGroups && Whole(product.A) && Whole(product.B));
 
-    /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile. 0 where it does not.</summary>
-    public static int RowsSummed(MatrixProduct product, TensorPlan plan) => product.Reader is not null && plan.Parts == 1 && StoresWhole(product) ? plan.Tile.Rows : 0;
+    /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile, where they adjoin. 0 where it does not.</summary>
+    public static int RowsSummed(MatrixProduct product, TensorPlan plan) =>
+        product.Reader is not null && plan.Parts == 1 && StoresWhole(product) && product.A is not GradientPatchesOperand { IsStrided: true } ? plan.Tile.Rows : 0;
 
     private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start, product.Step);
 
@@ -60,7 +61,8 @@ internal static class TensorBinder
             DenseOperand a => WithA<TElement, OuterChunks, OuterLines, GpuDense>(element, new(a)),
             PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, new(a.Geometry, a.Group)),
             PatchesOperand a => WithA<TElement, OuterChunks, OuterLines, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
-            GradientPatchesOperand a => WithA<TElement, DepthChunks, DepthLines, GpuGradientPatches>(element, new(a.Geometry, a.Group)),
+            GradientPatchesOperand { IsStrided: true } => StridedGradient.BindTensor<T, TStorage, TElement>(gpu, product, plan, element, Whole(product.A) && Whole(product.B), StoresWhole(product)),
+            GradientPatchesOperand a => WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, GpuPatches.OfGradient(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
 

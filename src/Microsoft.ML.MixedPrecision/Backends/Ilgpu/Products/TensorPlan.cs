@@ -49,7 +49,13 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private const int MostParts = 128, LeastPartDepth = 128;
 
-    public static TensorPlan Of(MatrixProduct product, bool warpGroups) => Choose(product.M, product.N, product.K, product.Count, warpGroups);
+    /// <summary>The phases of a strided gradient are so many products, each taken for as large as the largest.</summary>
+    public static TensorPlan Of(MatrixProduct product, bool warpGroups)
+    {
+        if (product.A is not GradientPatchesOperand { IsStrided: true }) return Choose(product.M, product.N, product.K, product.Count, warpGroups);
+        var phases = GradientPhases.Of(product);
+        return Choose(phases.MostRows, product.N, phases.MostDepth, checked(product.Count * phases.Count), warpGroups);
+    }
 
     /// <summary>The cheapest layout of a product, or of several at once.</summary>
     public static TensorPlan Choose(int m, int n, int k, int count = 1, bool warpGroups = false) => Candidates(m, n, k, count, warpGroups).MinBy(plan => plan.Cycles(m, n, count));

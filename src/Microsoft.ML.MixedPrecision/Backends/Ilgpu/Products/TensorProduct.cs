@@ -54,12 +54,25 @@ internal static class TensorProduct
         where TB : struct, IGpuTile<TB> where TLayoutB : struct, ITileLayout
         where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
     {
+        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles; // one after the other
+        Tile<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums, AllRows>(a, product, Grid.IdxX - product * tiles, new AllRows(a.M));
+    }
+
+    /// <summary>What a group does.</summary>
+    /// <param name="group">Among those of the product.</param>
+    /// <param name="targetRows">Where the product's rows lie in C.</param>
+    public static void Tile<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums, TRows>(Arguments<T, TA, TB, TElement, TSums> a, int product, int group, TRows targetRows)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, ITensorShape
+        where TA : struct, IGpuTile<TA> where TLayoutA : struct, ITileLayout
+        where TB : struct, IGpuTile<TB> where TLayoutB : struct, ITileLayout
+        where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums> where TRows : struct, IProductRows<TRows>
+    {
         int rows = TShape.WarpsDown * WarpTile.Rows, columns = TShape.WarpsAcross * WarpTile.Columns;
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8);
         var shared = TShape.Shared();
 
-        // Products one after the other; in each, bands of tiles, each walked column by column.
-        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles, group = Grid.IdxX - product * tiles, bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
+        // Bands of tiles, each walked column by column.
+        int bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
         int bandRows = Math.Min(BandRows, a.TilesDown - band * BandRows), across = inBand / bandRows;
         int firstRow = (band * BandRows + inBand - across * bandRows) * rows, firstColumn = across * columns;
 
@@ -101,7 +114,7 @@ internal static class TensorProduct
         int row = warpRow + (lane >> 2), column = warpColumn + ((lane & 3) << 1);
         if (a.Parts > 1)
         {
-            var partial = new PartStore(a.PartialSums, (product * a.Parts + part) * a.M, a.M, a.N);
+            var partial = new PartStore(a.PartialSums, TRows.PartRow(targetRows, product, a.Parts, part), a.M, a.N);
             TensorStore.Each(sums, partial, firstRow + row, firstColumn + column);
             return;
         }
@@ -109,6 +122,6 @@ internal static class TensorProduct
         Group.Barrier();
         TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), target.Bias, target.HasBias, target.BiasStart, a.N, firstColumn, columns), row, column);
         Group.Barrier();
-        TensorStore.Tile<T, TStorage, TElement, TSums>(shared, target, a.Sums, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
+        TensorStore.Tile<T, TStorage, TElement, TSums, TRows>(shared, target, a.Sums, targetRows, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }
 }

@@ -77,9 +77,9 @@ internal static class TensorStore
     }
 
     /// <summary>Stores the halves in shared memory, after what follows the product is done to them: it commutes with the rounding.</summary>
-    public static void Tile<T, TStorage, TElement, TSums>(
-        ArrayView<Words4> shared, ProductTarget<T, TElement> target, TSums sums, int wholeChunks, int firstRow, int m, int rows, int firstColumn, int n, int columns, int thread, int threads)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
+    public static void Tile<T, TStorage, TElement, TSums, TRows>(
+        ArrayView<Words4> shared, ProductTarget<T, TElement> target, TSums sums, TRows targetRows, int wholeChunks, int firstRow, int m, int rows, int firstColumn, int n, int columns, int thread, int threads)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums> where TRows : struct, IProductRows<TRows>
     {
         var halves = shared.Cast<T>();
         int shift = columns == 128 ? 4 : 3, chunk = thread & ((1 << shift) - 1), column = firstColumn + (chunk << 3);
@@ -87,7 +87,7 @@ internal static class TensorStore
         for (int row = thread >> shift; row < rows; row += threads >> shift)
         {
             if (firstRow + row >= m || column >= n) continue;
-            int from = Place(row, chunk << 3, columns) << 3, place = target.Start + (firstRow + row) * target.Pitch + column;
+            int from = Place(row, chunk << 3, columns) << 3, place = target.Start + TRows.Of(targetRows, firstRow + row) * target.Pitch + column;
             if (wholeChunks != 0)
             {
                 var values = target.Element.Apply(TStorage.Load8(halves, from), place);

@@ -25,12 +25,26 @@ internal static class WarpGroupProduct
         where TB : struct, IGpuOperand where TLinesB : struct, ISwizzledLines
         where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
     {
+        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles; // one after the other
+        Tile<T, TStorage, TShape, TGroupSums, TA, TLinesA, TB, TLinesB, TElement, TSums, AllRows>(a, product, Grid.IdxX - product * tiles, new AllRows(a.M));
+    }
+
+    /// <summary>What a group does.</summary>
+    /// <param name="tile">Among those of the product.</param>
+    /// <param name="targetRows">Where the product's rows lie in C.</param>
+    public static void Tile<T, TStorage, TShape, TGroupSums, TA, TLinesA, TB, TLinesB, TElement, TSums, TRows>(
+        TensorProduct.Arguments<T, WholeChunks<TA>, WholeChunks<TB>, TElement, TSums> a, int product, int tile, TRows targetRows)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, IGroupShape where TGroupSums : struct, IGroupSums<TGroupSums>
+        where TA : struct, IGpuOperand where TLinesA : struct, ISwizzledLines
+        where TB : struct, IGpuOperand where TLinesB : struct, ISwizzledLines
+        where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums> where TRows : struct, IProductRows<TRows>
+    {
         int blockRows = TShape.Blocks * 64, rows = TShape.WarpGroups * blockRows, columns = TGroupSums.Columns, threads = TShape.WarpGroups * 128;
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8), ahead = TShape.Stages - 1 - TShape.Pending;
         var shared = SharedMemory.GetDynamic<Words4>();
 
-        // Products one after the other; in each, bands of tiles, each walked column by column.
-        int band = BandRows / rows, tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles, tile = Grid.IdxX - product * tiles, bandSize = band * a.TilesAcross, bandNumber = tile / bandSize, inBand = tile - bandNumber * bandSize;
+        // Bands of tiles, each walked column by column.
+        int band = BandRows / rows, bandSize = band * a.TilesAcross, bandNumber = tile / bandSize, inBand = tile - bandNumber * bandSize;
         int bandRows = Math.Min(band, a.TilesDown - bandNumber * band), across = inBand / bandRows;
         int firstRow = (bandNumber * band + inBand - across * bandRows) * rows, firstColumn = across * columns;
 
@@ -76,7 +90,7 @@ internal static class WarpGroupProduct
         int row = group * blockRows + ((thread >> 5) & 3) * 16 + (lane >> 2), column = (lane & 3) << 1;
         if (a.Parts > 1)
         {
-            var partial = new PartStore(a.PartialSums, (product * a.Parts + part) * a.M, a.M, a.N);
+            var partial = new PartStore(a.PartialSums, TRows.PartRow(targetRows, product, a.Parts, part), a.M, a.N);
             TGroupSums.Each(upper, partial, firstRow + row, firstColumn + column);
             if (TShape.Blocks == 2) TGroupSums.Each(lower, partial, firstRow + row + 64, firstColumn + column);
             return;
@@ -87,7 +101,7 @@ internal static class WarpGroupProduct
         TGroupSums.Each(upper, store, row, column);
         if (TShape.Blocks == 2) TGroupSums.Each(lower, store, row + 64, column);
         Group.Barrier();
-        TensorStore.Tile<T, TStorage, TElement, TSums>(shared, target, a.Sums, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
+        TensorStore.Tile<T, TStorage, TElement, TSums, TRows>(shared, target, a.Sums, targetRows, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }
 
     /// <summary>64 values of k.</summary>
