@@ -46,6 +46,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private readonly List<MemoryRange> _scratch = []; // of the kernel that is being bound
     private readonly Dictionary<Action, MemoryRange[]> _scratchOf = [];
     private ArrayView<float>? _partialSums;
+    private const int PartialSumsAlignment = 64; // floats: 256 bytes, as everything else
     private long _partialSumsEnd;
 
     /// <param name="precision">The working storage.</param>
@@ -195,7 +196,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         if (_partialSumsEnd + floats > all.Length) _partialSumsEnd = 0;
         var (start, end) = (_partialSumsEnd, _partialSumsEnd + floats);
         _scratch.Add(new(this, start, end));
-        _partialSumsEnd = end;
+        _partialSumsEnd = (end + PartialSumsAlignment - 1) / PartialSumsAlignment * PartialSumsAlignment;
         return all.SubView(start, floats);
     }
 
