@@ -38,6 +38,9 @@ internal readonly struct PhaseAxis
     /// <summary>Output pixels from one of a phase's taps to the next.</summary>
     public int Dilation => _dilation / _common.Value;
 
+    /// <summary>Whether there are phases without taps.</summary>
+    public bool SkipsPixels => _kernel < _tapStep.Value || _common.Value > 1;
+
     public static AxisPhase At(PhaseAxis axis, int index)
     {
         int stride = axis._stride.Value, tapStep = axis._tapStep.Value;
@@ -95,11 +98,14 @@ internal readonly struct GradientPhases
     /// <summary>The k of the longest.</summary>
     public int MostDepth { get; }
 
+    /// <summary>Whether there are phases without taps, which only store.</summary>
+    public bool SkipPixels => _y.SkipsPixels || _x.SkipsPixels;
+
     public static GradientPhases Of(MatrixProduct product) => product is { A: GradientPatchesOperand a, B: ReversedTapsOperand b }
         ? new(a.Geometry, a.Group, b.Group)
         : throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand of an input gradient.");
 
-    /// <summary>What a phase is along y. Two methods, because of a structure in a structure, taken by value, ILGPU 1.5.3 loses a part.</summary>
+    /// <summary>What a phase is along y. Not a structure of both: ILGPU 1.5.3 loses a field where one is taken out of it again, and refuses the kernel.</summary>
     public static AxisPhase Y(GradientPhases all, int index) => PhaseAxis.At(all._y, all._across.Divide(index));
 
     /// <summary>What a phase is along x.</summary>
