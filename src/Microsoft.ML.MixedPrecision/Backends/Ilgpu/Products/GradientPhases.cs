@@ -77,15 +77,17 @@ internal readonly struct GradientPhases
 
     private GradientPhases(Conv2dGeometry g, int groupOfGradient, int groupOfWeights)
     {
-        var (kernel, stride, padding, dilation) = g.Window;
-        _y = new(g.Height, kernel.Height, stride.Height, padding.Height, dilation.Height);
-        _x = new(g.Width, kernel.Width, stride.Width, padding.Width, dilation.Width);
-        (_across, _groupFilters) = (new(stride.Width), new(g.GroupFilters));
+        var (kernel, _, padding, dilation) = g.Window;
+        // A stride beyond the padded image makes one step, of any length.
+        (_strideY, _strideX) = (Math.Min(g.Window.Stride.Height, g.Height + 2 * padding.Height), Math.Min(g.Window.Stride.Width, g.Width + 2 * padding.Width));
+        _y = new(g.Height, kernel.Height, _strideY, padding.Height, dilation.Height);
+        _x = new(g.Width, kernel.Width, _strideX, padding.Width, dilation.Width);
+        (_across, _groupFilters) = (new(_strideX), new(g.GroupFilters));
         (_batch, _height, _width, _outHeight, _outWidth, _filters, _firstFilter) = (g.Batch, g.Height, g.Width, g.OutHeight, g.OutWidth, g.Filters, groupOfGradient * g.GroupFilters);
-        (_strideY, _strideX, _dilationY, _dilationX) = (stride.Height, stride.Width, _y.Dilation, _x.Dilation);
+        (_dilationY, _dilationX) = (_y.Dilation, _x.Dilation);
         (_firstWeight, _kernelWidth, _tapWeights) = (checked((int)(groupOfWeights * g.GroupWeights)), g.KernelWidth, g.GroupChannels * g.GroupFilters);
         (_down, _right) = (_y.TapStep * g.KernelWidth * _tapWeights, _x.TapStep * _tapWeights);
-        Count = checked(stride.Height * stride.Width);
+        Count = checked(_strideY * _strideX);
         (MostRows, MostDepth) = (g.Batch * _y.MostPixels * _x.MostPixels, _y.MostTaps * _x.MostTaps * g.GroupFilters);
     }
 
