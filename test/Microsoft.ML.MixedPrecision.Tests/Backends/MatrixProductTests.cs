@@ -18,6 +18,7 @@ public sealed class MatrixProductTests
         new(1, 2, 2, 1, 1, new(1, 3, 1, 1), Groups: 1), // none at all that a window sees
         new(2, 12, 11, 3, 4, new(new(3, 2), new(2, 3), new(2, 0), new(3, 1)), Groups: 1),
         new(1, 11, 9, 2, 4, new(new(3, 5), new(2, 4), new(2, 3), new(2, 2)), Groups: 2), // taps of which the dilation leaves some phases none
+        new(2, 3, 4, 2, 3, new(3, 1_000_000, 1, 1), Groups: 1), // a stride beyond the image
         new(1, 5, 4, 2, 260, new(3, 2, 1, 1), Groups: 2), // 520 values of k where a pixel sees four taps: two parts in a GPU's input gradient
     ];
 

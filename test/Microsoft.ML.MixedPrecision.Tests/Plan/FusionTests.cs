@@ -12,12 +12,20 @@ public sealed class FusionTests
 
     private static Network Residual(Network x) => (x.Conv2d(5, kernel: 3, padding: 1).BatchNorm().Relu() + x).Relu();
 
+    /// <summary>The strided convolution's input gradient takes the activation with it, and the sums of a bias are of its rows, which lie apart.</summary>
+    private static readonly Network s_strided = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1).Relu().Conv2d(16, kernel: 3, stride: 2, padding: 1, bias: false).Relu().Flatten().Linear(3);
+
     private static readonly Network s_summed = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1, bias: false).BatchNorm().Relu().Flatten().Linear(16).Relu().Linear(3);
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void A_plan_with_joined_kernels_gives_the_bits_of_one_without(BackendRow row)
     {
-        using TrainingSession joined = Session(row, keepAll: false), apart = Session(row, keepAll: true);
+        foreach (var network in (Network[])[s_network, s_strided]) AssertBits(row, network);
+    }
+
+    private static void AssertBits(BackendRow row, Network network)
+    {
+        using TrainingSession joined = Session(network, row.Create(), keepAll: false), apart = Session(network, row.Create(), keepAll: true);
         Assert.IsLessThan(apart.Plan.Train.Count, joined.Plan.Train.Count);
         Assert.IsLessThan(apart.Plan.Evaluate.Count, joined.Plan.Evaluate.Count);
         foreach (var session in (TrainingSession[])[joined, apart])
@@ -59,6 +67,7 @@ public sealed class FusionTests
         var steps = Plan(s_summed, keepAll: false).Train;
         string[] readers = [.. steps.Select(s => s.Kernel).OfType<MatrixProduct>().Where(p => p.Reader is not null).Select(p => $"{p.Name}: {p.Reader!.Name}")];
         CollectionAssert.AreEqual((string[])["Conv2d.Forward: BatchNorm.Statistics", "Linear.InputGradient + Relu.Backward: ColumnSum"], readers);
+        CollectionAssert.AreEqual((string[])["ColumnSum"], Plan(s_strided, keepAll: false).Train.Select(s => s.Kernel).OfType<MatrixProduct>().Select(p => p.Reader?.Name).OfType<string>().ToArray());
         foreach (var reader in steps.Select(s => s.Kernel).OfType<ColumnReader>().Where(r => r.Producer is not null)) Assert.AreEqual(reader.From, reader.Producer!.C);
     }
 
@@ -102,8 +111,6 @@ public sealed class FusionTests
         var plan = Plan(Network.Vector(4).Linear(3).Relu(), keepAll: false);
         Assert.AreEqual("Linear.Forward + Relu.Forward", plan.Evaluate.Single(s => s.Kernel.Writes.Contains(plan.Output)).Kernel.Name);
     }
-
-    private static TrainingSession Session(BackendRow row, bool keepAll) => Session(s_network, row.Create(), keepAll);
 
     private static TrainingSession Session(Network network, Backend backend, bool keepAll)
     {

@@ -4,14 +4,14 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass]
 public sealed class PtxTests
 {
-    private static readonly Conv2dGeometry Geometry = new(2, 5, 4, 4, 6, new(3, 1, 1, 1), Groups: 2);
+    private static readonly Conv2dGeometry Geometry = new(2, 5, 4, 4, 6, new(3, 1, 1, 1), Groups: 2), Strided = new(1, 5, 4, 2, 260, new(3, 2, 1, 1), Groups: 2);
 
     [TestMethod, DynamicData(nameof(BackendMatrix.Simulator), typeof(BackendMatrix))]
     public void Every_product_becomes_clean_PTX(BackendRow row)
     {
         using var backend = (IlgpuBackend)row.Create();
         foreach (var product in Products(backend)) backend.Bind(product);
-        Assert.HasCount(5, backend.Kernels); // four products, and the sum over the parts of a long k
+        Assert.HasCount(7, backend.Kernels); // five products, and the sums over the parts of a long k, which a strided gradient scatters
         PtxCheck.Verify(backend);
         foreach (var kernel in backend.Kernels.Where(k => k.Grouped))
         {
@@ -45,6 +45,7 @@ public sealed class PtxTests
             new("Forward", new PatchesOperand(tensor, g, 1, false), Dense(g.Patch, g.GroupFilters), tensor, 0, g.Filters),
             new("WeightGradient", new PatchesOperand(tensor, g, 1, true), Dense(g.OutPixels, g.GroupFilters), tensor, 0, g.GroupFilters),
             new("InputGradient", new GradientPatchesOperand(tensor, g, 1), new ReversedTapsOperand(tensor, g, 1), tensor, 0, g.Channels),
+            new("InputGradient", new GradientPatchesOperand(tensor, Strided, 1), new ReversedTapsOperand(tensor, Strided, 1), tensor, 0, Strided.Channels),
         ];
     }
 }

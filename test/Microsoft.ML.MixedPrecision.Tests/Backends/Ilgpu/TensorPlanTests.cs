@@ -32,6 +32,24 @@ public sealed class TensorPlanTests
         }
     }
 
+    /// <summary>A strided gradient of one small image has few tiles in each phase, and they share the GPU: k is cut for all of them together, as far as the longest reaches.</summary>
+    [TestMethod]
+    public void The_phases_of_a_stride_are_products_of_one_launch()
+    {
+        foreach (var (batch, groups) in ((int, int)[])[(1, 1), (2, 4), (128, 1)])
+        {
+            var g = new Conv2dGeometry(batch, 14, 14, 512, 512, new(3, 2, 1, 1), groups);
+            Tensor gradient = new("gradient", ElementType.Working, Region.Activations, g.OutPixels, g.Filters), weights = new("weights", ElementType.Working, Region.Parameters, g.Groups * (int)g.GroupWeights);
+            var image = new Tensor("image", ElementType.Working, Region.Activations, g.InPixels, g.Channels);
+            var product = new MatrixProduct("Test", new GradientPatchesOperand(gradient, g, 0), new ReversedTapsOperand(weights, g, 0), image, 0, g.Channels, count: groups, step: g.GroupChannels);
+            var (plan, phases) = (TensorPlan.Of(product), GradientPhases.Of(product));
+            Assert.AreEqual((4, batch * 7 * 7, 4 * g.GroupFilters), (phases.Count, phases.MostRows, phases.MostDepth));
+            Assert.AreEqual(batch == 1, plan.Parts > 1, $"batch {batch}: {plan}");
+            Assert.IsGreaterThanOrEqualTo(phases.MostDepth, plan.Parts * plan.PartDepth);
+            Assert.IsTrue(plan.Parts == 1 || (long)phases.Count * groups * plan.Parts * phases.MostRows * product.N <= TensorPlan.MostPartialSums, $"batch {batch}: {plan}");
+        }
+    }
+
     [TestMethod]
     public void Parts_cover_k_once_and_their_sums_fit_their_place()
     {

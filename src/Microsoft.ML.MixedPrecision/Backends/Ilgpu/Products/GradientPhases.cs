@@ -38,6 +38,9 @@ internal readonly struct PhaseAxis
     /// <summary>Output pixels from one of a phase's taps to the next.</summary>
     public int Dilation => _dilation / _common.Value;
 
+    /// <summary>Whether there are phases without taps.</summary>
+    public bool SkipsPixels => _kernel < _tapStep.Value || _common.Value > 1;
+
     public static AxisPhase At(PhaseAxis axis, int index)
     {
         int stride = axis._stride.Value, tapStep = axis._tapStep.Value;
@@ -74,15 +77,17 @@ internal readonly struct GradientPhases
 
     private GradientPhases(Conv2dGeometry g, int groupOfGradient, int groupOfWeights)
     {
-        var (kernel, stride, padding, dilation) = g.Window;
-        _y = new(g.Height, kernel.Height, stride.Height, padding.Height, dilation.Height);
-        _x = new(g.Width, kernel.Width, stride.Width, padding.Width, dilation.Width);
-        (_across, _groupFilters) = (new(stride.Width), new(g.GroupFilters));
+        var (kernel, _, padding, dilation) = g.Window;
+        // A stride beyond the padded image makes one step, of any length.
+        (_strideY, _strideX) = (Math.Min(g.Window.Stride.Height, g.Height + 2 * padding.Height), Math.Min(g.Window.Stride.Width, g.Width + 2 * padding.Width));
+        _y = new(g.Height, kernel.Height, _strideY, padding.Height, dilation.Height);
+        _x = new(g.Width, kernel.Width, _strideX, padding.Width, dilation.Width);
+        (_across, _groupFilters) = (new(_strideX), new(g.GroupFilters));
         (_batch, _height, _width, _outHeight, _outWidth, _filters, _firstFilter) = (g.Batch, g.Height, g.Width, g.OutHeight, g.OutWidth, g.Filters, groupOfGradient * g.GroupFilters);
-        (_strideY, _strideX, _dilationY, _dilationX) = (stride.Height, stride.Width, _y.Dilation, _x.Dilation);
+        (_dilationY, _dilationX) = (_y.Dilation, _x.Dilation);
         (_firstWeight, _kernelWidth, _tapWeights) = (checked((int)(groupOfWeights * g.GroupWeights)), g.KernelWidth, g.GroupChannels * g.GroupFilters);
         (_down, _right) = (_y.TapStep * g.KernelWidth * _tapWeights, _x.TapStep * _tapWeights);
-        Count = checked(stride.Height * stride.Width);
+        Count = checked(_strideY * _strideX);
         (MostRows, MostDepth) = (g.Batch * _y.MostPixels * _x.MostPixels, _y.MostTaps * _x.MostTaps * g.GroupFilters);
     }
 
@@ -95,11 +100,14 @@ internal readonly struct GradientPhases
     /// <summary>The k of the longest.</summary>
     public int MostDepth { get; }
 
+    /// <summary>Whether there are phases without taps, which only store.</summary>
+    public bool SkipPixels => _y.SkipsPixels || _x.SkipsPixels;
+
     public static GradientPhases Of(MatrixProduct product) => product is { A: GradientPatchesOperand a, B: ReversedTapsOperand b }
         ? new(a.Geometry, a.Group, b.Group)
         : throw new NotSupportedException($"'{product.Name}': {product.B.GetType().Name} cannot be the right operand of an input gradient.");
 
-    /// <summary>What a phase is along y. Two methods, because of a structure in a structure, taken by value, ILGPU 1.5.3 loses a part.</summary>
+    /// <summary>What a phase is along y. Not a structure of both: ILGPU 1.5.3 loses a field where one is taken out of it again, and refuses the kernel.</summary>
     public static AxisPhase Y(GradientPhases all, int index) => PhaseAxis.At(all._y, all._across.Divide(index));
 
     /// <summary>What a phase is along x.</summary>

@@ -1,15 +1,30 @@
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// The input gradient of a convolution with a stride, on tensor cores and through <see cref="PortableProduct"/>: one launch for all of its <see cref="GradientPhases"/>, each with
 /// rows, k and operands of its own. A pixel sees a quarter of the taps where the stride is 2, so that is a quarter of the products that a column for every tap would take;
-/// and where an image is small, a launch for each phase would be too short to fill a GPU.
+/// and where an image is small, a launch for each phase would be too short to fill a GPU. Phases run one after the other, the longest first, so that none of its groups is the last
+/// to begin; where some have no taps and wait for memory only, groups of all phases alternate, so that others multiply meanwhile.
 /// </summary>
 internal static class StridedGradient
 {
+    /// <summary>What a group is of.</summary>
+    private readonly struct Place(int phase, int product, int tile)
+    {
+        public readonly int Phase = phase, Product = product, Tile = tile;
+
+        public static Place Of(int phases, int products, int tiles, int alternate)
+        {
+            int divisor = Utilities.Select(alternate != 0, phases, products * tiles), quotient = Grid.IdxX / divisor, rest = Grid.IdxX - quotient * divisor;
+            int phase = Utilities.Select(alternate != 0, rest, quotient), inPhase = Utilities.Select(alternate != 0, quotient, rest), product = inPhase / tiles;
+            return new(phase, product, inPhase - product * tiles);
+        }
+    }
+
     /// <param name="rows">Of the largest phase.</param>
     /// <param name="count">Products that each phase has: the groups of the convolution.</param>
     internal readonly struct Arguments<T, TElement>(
@@ -20,6 +35,7 @@ internal static class StridedGradient
         public readonly ArrayView<T> A = a, B = b;
         public readonly GradientPhases Phases = phases;
         public readonly int StepA = stepA, StepB = stepB, Count = count, Rows = rows, N = n, Parts = parts, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
+        public readonly int Alternate = phases.SkipPixels ? 1 : 0;
         public readonly ArrayView<float> PartialSums = partialSums;
         public readonly int WholeChunks = wholeChunks ? 1 : 0;
         public readonly ProductTarget<T, TElement> Target = target;
@@ -90,40 +106,43 @@ internal static class StridedGradient
         where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, ITensorShape where TElement : struct, IGpuElement
         where TA : struct, IGpuTile<TA>, IGpuTileOf<TA, GpuPatches> where TB : struct, IGpuTile<TB>, IGpuTileOf<TB, GpuTransposed<GpuPhaseTaps>>
     {
-        int tiles = a.TilesDown * a.TilesAcross, slot = Grid.IdxX / tiles, group = Grid.IdxX - slot * tiles, index = slot / a.Count, tileRows = TShape.WarpsDown * WarpTile.Rows;
+        var place = Place.Of(a.Phases.Count, a.Count, a.TilesDown * a.TilesAcross, a.Alternate);
+        int index = place.Phase, slot = index * a.Count + place.Product, tileRows = TShape.WarpsDown * WarpTile.Rows;
         AxisPhase y = GradientPhases.Y(a.Phases, index), x = GradientPhases.X(a.Phases, index);
         int m = GradientPhases.Rows(a.Phases, y, x), tilesDown = (m + tileRows - 1) / tileRows;
-        if (group >= tilesDown * a.TilesAcross) return; // the phase is smaller than the largest
+        if (place.Tile >= tilesDown * a.TilesAcross) return; // the phase is smaller than the largest
         TensorProduct.Tile<T, TStorage, TShape, TA, DepthChunks, TB, DepthChunks, TElement, NoSums, PhaseRows>(
             new(a.A, a.B, TA.Of(GradientPhases.Patches(a.Phases, y, x)), TB.Of(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
                 a.Parts, a.PartDepth, tilesDown, a.TilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
-            slot - index * a.Count, group, GradientPhases.Target(a.Phases, y, x, slot));
+            place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 
     private static void ByWarpGroups<T, TStorage, TShape, TGroupSums, TElement>(Arguments<T, TElement> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, IGroupShape where TGroupSums : struct, IGroupSums<TGroupSums> where TElement : struct, IGpuElement
     {
-        int tiles = a.TilesDown * a.TilesAcross, slot = Grid.IdxX / tiles, group = Grid.IdxX - slot * tiles, index = slot / a.Count, tileRows = TShape.WarpGroups * TShape.Blocks * 64;
+        var place = Place.Of(a.Phases.Count, a.Count, a.TilesDown * a.TilesAcross, a.Alternate);
+        int index = place.Phase, slot = index * a.Count + place.Product, tileRows = TShape.WarpGroups * TShape.Blocks * 64;
         AxisPhase y = GradientPhases.Y(a.Phases, index), x = GradientPhases.X(a.Phases, index);
         int m = GradientPhases.Rows(a.Phases, y, x), tilesDown = (m + tileRows - 1) / tileRows;
-        if (group >= tilesDown * a.TilesAcross) return;
+        if (place.Tile >= tilesDown * a.TilesAcross) return;
         WarpGroupProduct.Tile<T, TStorage, TShape, TGroupSums, GpuPatches, DepthLines, GpuTransposed<GpuPhaseTaps>, DepthLines, TElement, NoSums, PhaseRows>(
             new(a.A, a.B, new(GradientPhases.Patches(a.Phases, y, x)), new(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
                 a.Parts, a.PartDepth, tilesDown, a.TilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
-            slot - index * a.Count, group, GradientPhases.Target(a.Phases, y, x, slot));
+            place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 
     private static void Portable<T, TStorage, TElement>(Arguments<T, TElement> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
-        int slot = Grid.IdxX / a.TilesDown, tile = Grid.IdxX - slot * a.TilesDown, index = slot / a.Count;
+        var place = Place.Of(a.Phases.Count, a.Count, a.TilesDown, a.Alternate);
+        int index = place.Phase, slot = index * a.Count + place.Product;
         AxisPhase y = GradientPhases.Y(a.Phases, index), x = GradientPhases.X(a.Phases, index);
         int m = GradientPhases.Rows(a.Phases, y, x);
-        if (tile * PortableProduct.Tile >= m) return;
+        if (place.Tile * PortableProduct.Tile >= m) return;
         PortableProduct.Multiply<T, TStorage, GpuPatches, GpuPhaseTaps, TElement, PhaseRows>(
             new(a.A, a.B, GradientPhases.Patches(a.Phases, y, x), GradientPhases.TapsAsRows(a.Phases, y, x), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x), a.TilesDown,
                 a.Parts, a.PartDepth, a.PartialSums, a.Target),
-            slot - index * a.Count, tile, GradientPhases.Target(a.Phases, y, x, slot));
+            place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 
     /// <summary>As <see cref="PartTotal"/>: [phases, products, parts, rows of the largest phase, n].</summary>

@@ -14,7 +14,7 @@ internal readonly record struct TensorTile(int Rows, int Columns, int Threads, i
     public bool OfWarpGroups => SharedBytes > 0;
 
     /// <summary>Groups that the assembler is told must share a multiprocessor's registers; 0 where it needs no telling.</summary>
-    public int LimitedTo => OfWarpGroups || this == TensorPlan.Large ? Resident : 0;
+    public int LimitedTo => this == TensorPlan.Small ? 0 : Resident;
 
     public static TensorTile Of<TShape, TSums>(int resident, double efficiency) where TShape : struct, IGroupShape where TSums : struct, IGroupSums<TSums>
     {

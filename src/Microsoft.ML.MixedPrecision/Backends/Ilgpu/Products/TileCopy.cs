@@ -27,16 +27,17 @@ internal readonly struct TileCopy<TTile, TLayout>(OperandPart part0, OperandPart
     /// <summary>Starts the copies of a tile.</summary>
     public static void Start<T>(TileCopy<TTile, TLayout> copy, ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, int first, int outerEnd, int depth, int depthEnd, int length, int thread, int threads) where T : unmanaged
     {
-        Chunk(from, tile, shared, target, copy._part0, first, outerEnd, depth, depthEnd, length, thread);
-        Chunk(from, tile, shared, target, copy._part1, first, outerEnd, depth, depthEnd, length, thread + threads);
+        Chunk(from, tile, shared, target, copy._part0, first, outerEnd, depth, depthEnd, length, thread, 0);
+        Chunk(from, tile, shared, target, copy._part1, first, outerEnd, depth, depthEnd, length, thread, threads);
         if (length * (TensorProduct.Depth / 8) == 2 * threads) return;
-        Chunk(from, tile, shared, target, copy._part2, first, outerEnd, depth, depthEnd, length, thread + 2 * threads);
-        Chunk(from, tile, shared, target, copy._part3, first, outerEnd, depth, depthEnd, length, thread + 3 * threads);
+        Chunk(from, tile, shared, target, copy._part2, first, outerEnd, depth, depthEnd, length, thread, 2 * threads);
+        Chunk(from, tile, shared, target, copy._part3, first, outerEnd, depth, depthEnd, length, thread, 3 * threads);
     }
 
-    private static void Chunk<T>(ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, OperandPart part, int first, int outerEnd, int depth, int depthEnd, int length, int chunk) where T : unmanaged
+    private static void Chunk<T>(ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, OperandPart part, int first, int outerEnd, int depth, int depthEnd, int length, int thread, int further) where T : unmanaged
     {
-        int outer = TLayout.Outer(chunk, length), inner = TLayout.Depth(chunk, length);
+        // Along k a thread's chunks all begin at the same k, which is said so that it is taken apart once for all of them, and for both operands.
+        int outer = TLayout.Outer(thread + further, length), inner = TLayout.AlongDepth != 0 ? TLayout.Depth(thread, length) : TLayout.Depth(thread + further, length);
         TTile.Copy(tile, from, shared, target + TLayout.Place(outer, inner, length), part, first + outer, outerEnd, depth + inner, depthEnd);
     }
 }
