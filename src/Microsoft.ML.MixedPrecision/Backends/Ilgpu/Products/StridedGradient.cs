@@ -55,6 +55,7 @@ internal static class StridedGradient
         var tile = plan.Tile;
         var arguments = Of<T, TElement>(gpu, product, element, tile.Rows, tile.Columns, plan.Parts, plan.PartDepth, storesWhole);
         var (groups, threads) = (new Index3D(checked(arguments.Phases.Count * product.Count * arguments.TilesDown * arguments.TilesAcross), plan.Parts, 1), new Index3D(tile.Threads, 1, 1));
+        // Left alone, the assembler gives each thread of the middle tile 160 registers: three groups to a multiprocessor, where the model counts on four.
         var run = tile == TensorPlan.Large ? gpu.ForGroups(groups, threads, OnTensorCores<T, TStorage, LargeShape, TA, TB, TElement>, arguments, TensorPlan.Large.Resident)
             : tile == TensorPlan.Tall ? gpu.ForGroups(groups, threads, OnTensorCores<T, TStorage, TallShape, TA, TB, TElement>, arguments, TensorPlan.Tall.Resident)
             : gpu.ForGroups(groups, threads, OnTensorCores<T, TStorage, SmallShape, TA, TB, TElement>, arguments);
