@@ -112,7 +112,6 @@ internal static class TensorBinder
             where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TA : struct, IGpuTile<TA> where TLayoutB : struct, ITileLayout where TB : struct, IGpuTile<TB>
         {
             var arguments = Arguments(element, a, b);
-            // With one register more than 128 for a thread, the largest tile's groups would run alone.
             var run = plan.Tile == TensorPlan.Large ? Launch(TensorProduct.Run<T, TStorage, LargeShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
                 : plan.Tile == TensorPlan.Tall ? Launch(TensorProduct.Run<T, TStorage, TallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments)
                 : Launch(TensorProduct.Run<T, TStorage, SmallShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums>, arguments);

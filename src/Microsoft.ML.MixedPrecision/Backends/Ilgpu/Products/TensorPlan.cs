@@ -13,7 +13,10 @@ internal readonly record struct TensorTile(int Rows, int Columns, int Threads, i
     /// <summary>Whether warp groups make it.</summary>
     public bool OfWarpGroups => SharedBytes > 0;
 
-    /// <summary>Groups that the assembler is told must share a multiprocessor's registers; 0 where it needs no telling.</summary>
+    /// <summary>
+    /// Groups that the assembler is told must share a multiprocessor's registers; 0 where it needs no telling. With one register more than 128 for a thread, the largest tile's groups
+    /// would run alone; left alone, the assembler gives a thread of the middle one 160 for some operands.
+    /// </summary>
     public int LimitedTo => this == TensorPlan.Small ? 0 : Resident;
 
     public static TensorTile Of<TShape, TSums>(int resident, double efficiency) where TShape : struct, IGroupShape where TSums : struct, IGroupSums<TSums>
