@@ -49,6 +49,9 @@ internal readonly record struct Window2d(Size2d Kernel, Size2d Stride, Size2d Pa
 /// </summary>
 internal sealed record Conv2dGeometry(int Batch, int Height, int Width, int Channels, int Filters, Window2d Window, int Groups)
 {
+    /// <summary>Whether a window is one pixel, and each pixel has one: a linear layer over the channels.</summary>
+    public bool IsPointwise => Window with { Dilation = 1 } == new Window2d(1, 1, 0, 1);
+
     public int KernelHeight => Window.Kernel.Height;
     public int KernelWidth => Window.Kernel.Width;
     public int OutHeight => Window.OutHeight(Height);

@@ -9,6 +9,9 @@ internal abstract record MatrixOperand(Tensor Source, int Rows, int Columns, lon
 {
     /// <summary>The operand of another of the products.</summary>
     public abstract MatrixOperand At(int index);
+
+    /// <summary>The same elements as a dense matrix, where they are one: those of a convolution whose window is a pixel.</summary>
+    public virtual MatrixOperand AsDense() => this;
 }
 
 /// <summary>
@@ -30,6 +33,10 @@ internal sealed record PatchesOperand(Tensor Source, Conv2dGeometry Geometry, in
     : MatrixOperand(Source, Transposed ? Geometry.Patch : Geometry.OutPixels, Transposed ? Geometry.OutPixels : Geometry.Patch, Geometry.GroupChannels)
 {
     public override PatchesOperand At(int index) => this with { Group = Group + index };
+
+    public override MatrixOperand AsDense() => Geometry.IsPointwise
+        ? new DenseOperand(Source, Rows, Columns, (long)Group * Geometry.GroupChannels, Geometry.Channels, Transposed, Step)
+        : this;
 }
 
 /// <summary>
@@ -43,6 +50,10 @@ internal sealed record GradientPatchesOperand(Tensor Source, Conv2dGeometry Geom
     public bool IsStrided => Geometry.Window.Stride != 1;
 
     public override GradientPatchesOperand At(int index) => this with { Group = Group + index };
+
+    public override MatrixOperand AsDense() => Geometry.IsPointwise
+        ? new DenseOperand(Source, Rows, Columns, (long)Group * Geometry.GroupFilters, Geometry.Filters, Transposed: false, Step)
+        : this;
 }
 
 /// <summary>
@@ -53,6 +64,10 @@ internal sealed record ReversedTapsOperand(Tensor Source, Conv2dGeometry Geometr
     : MatrixOperand(Source, Geometry.KernelHeight * Geometry.KernelWidth * Geometry.GroupFilters, Geometry.GroupChannels, Geometry.GroupWeights)
 {
     public override ReversedTapsOperand At(int index) => this with { Group = Group + index };
+
+    public override MatrixOperand AsDense() => Geometry.IsPointwise
+        ? new DenseOperand(Source, Rows, Columns, Group * Geometry.GroupWeights, Geometry.GroupFilters, Transposed: true, Step)
+        : this;
 }
 
 /// <summary>
@@ -110,6 +125,9 @@ internal sealed class MatrixProduct(
     /// <summary>One of the products.</summary>
     public MatrixProduct At(int index) =>
         new(name, A.At(index), B.At(index), C, Start + index * Step, Pitch, Bias?.Slice($"{Bias.Name}[{index}]", index * (long)N, N), Next);
+
+    /// <summary>The same product of dense matrices, where its operands are such.</summary>
+    public MatrixProduct AsDense() => new(name, A.AsDense(), B.AsDense(), C, Start, Pitch, Bias, Next, Reader, Count, Step);
 
     public override Kernel? Then(ElementKernel next) => Next is null && next.From == C && IsWhole
         ? new MatrixProduct(name, A, B, next.To, Start, Pitch, Bias, next, null, Count, Step)

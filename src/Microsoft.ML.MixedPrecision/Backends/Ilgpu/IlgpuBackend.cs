@@ -210,6 +210,6 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         }
         return _tensorCores
             ? TensorBinder.Bind<T, TStorage>(this, product, TensorBinder.PlanOf(this, product))
-            : PortableProduct.Bind<T, TStorage>(this, product);
+            : PortableProduct.Bind<T, TStorage>(this, product.AsDense());
     }
 }

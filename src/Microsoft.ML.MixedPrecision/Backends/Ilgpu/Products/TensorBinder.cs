@@ -8,6 +8,7 @@ internal static class TensorBinder
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan)
         where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        product = product.AsDense(); // an index of a dense matrix takes a third of the instructions
         var user = new SumsUser<T, TStorage>(gpu, product, plan);
         return RowsSummed(product, plan) == 0 ? user.With(new NoSums()) : product.Reader!.Give<T, TStorage>(gpu, user);
     }
