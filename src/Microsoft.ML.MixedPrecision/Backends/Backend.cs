@@ -51,6 +51,17 @@ internal abstract class Backend : IDisposable
         };
     }
 
+    /// <summary>What a bound kernel writes, and may read again, beside its tensors; nothing where kernels run one after the other.</summary>
+    public virtual IReadOnlyList<MemoryRange> ScratchOf(Action run) => [];
+
+    /// <summary>Where a tensor lies.</summary>
+    public MemoryRange RangeOf(Tensor tensor) => MemoryRange.Of(tensor, SizeOf(tensor.Element));
+
+    /// <summary>For each work the numbers of those before it that it must wait for: see <see cref="WorkOrder"/>.</summary>
+    public int[][] WaitsOf(IReadOnlyList<Work> works) => WorkOrder.Of(
+        [.. works.Select(work => (MemoryRange[])[.. work.Reads.Select(RangeOf)])],
+        [.. works.Select(work => (MemoryRange[])[.. work.Writes.Select(RangeOf), .. ScratchOf(work.Run)])]);
+
     /// <summary>How <see cref="Record"/>ed steps run here, as a sentence for the log; null where there is nothing to say.</summary>
     public virtual string? StepNote => null;
 

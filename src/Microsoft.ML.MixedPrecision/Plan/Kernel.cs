@@ -10,7 +10,7 @@ internal abstract class Kernel
     /// <summary>What it computes, as it appears in the plan's print: "Relu.Forward".</summary>
     public abstract string Name { get; }
 
-    /// <summary>Every tensor it reads. The memory planner keeps these alive up to this step.</summary>
+    /// <summary>Every tensor it reads. The memory planner keeps these alive up to this step, and a captured step waits for who wrote them, and for nobody else: see <see cref="WorkOrder"/>.</summary>
     public abstract IReadOnlyList<Tensor> Reads { get; }
 
     /// <summary>Every tensor it writes, wholly or in part; a tensor written in place is in both lists.</summary>

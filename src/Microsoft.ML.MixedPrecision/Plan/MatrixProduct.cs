@@ -115,7 +115,7 @@ internal sealed class MatrixProduct(
     public int K => A.Columns;
 
     public override IReadOnlyList<Tensor> Reads { get; } =
-        [a.Source, b.Source, .. bias is null ? (Tensor[])[] : [bias], .. next?.OthersRead ?? []];
+        [a.Source, b.Source, .. bias is null ? (Tensor[])[] : [bias], .. next?.OthersRead ?? [], .. reader?.SumsRead ?? []];
 
     public override IReadOnlyList<Tensor> Writes { get; } = reader is null ? [c] : [c, reader.Parts];
 

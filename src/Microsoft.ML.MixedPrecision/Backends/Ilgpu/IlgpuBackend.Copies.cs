@@ -146,7 +146,7 @@ internal sealed unsafe partial class IlgpuBackend
     /// <summary>An action that copies a tensor's bytes to another on the device, by the driver: what the device reaches at best.</summary>
     public Action Copy(Tensor from, Tensor to)
     {
-        var (source, target) = (Bytes(from), Bytes(to));
+        var (source, target) = (Bytes(from, from.Length), Bytes(to, to.Length));
         return () => source.CopyTo(_stream, target);
     }
 
@@ -193,6 +193,7 @@ internal sealed unsafe partial class IlgpuBackend
         _partialSums = null;
         _staging.Clear();
         _arenas.Clear();
+        _placed.Clear();
         if (_copyStream is not null) GiveBack(_copyStream.Dispose);
         GiveBack(_stream.Dispose);
     }
@@ -235,11 +236,11 @@ internal sealed unsafe partial class IlgpuBackend
             between.CopyFrom(copies, from.AsRawArrayView());
             CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.RecordEvent(uploaded, copies.StreamPtr));
             CudaException.ThrowIfFailed(CudaDriver.WaitEvent(((CudaStream)_stream).StreamPtr, uploaded, flags: 0));
-            Bytes(tensor).CopyFrom(_stream, between);
+            Bytes(tensor, tensor.Length).CopyFrom(_stream, between);
         }
         else
         {
-            Bytes(tensor).CopyFrom(_stream, from.AsRawArrayView());
+            Bytes(tensor, tensor.Length).CopyFrom(_stream, from.AsRawArrayView());
         }
         staging.Copying();
         Release(tensor, staging);
@@ -248,16 +249,10 @@ internal sealed unsafe partial class IlgpuBackend
     private CPUMemoryBuffer CopyOut(Tensor tensor, HostStaging staging)
     {
         var buffer = staging.Take();
-        Bytes(tensor).CopyTo(_stream, buffer.AsRawArrayView());
+        Bytes(tensor, tensor.Length).CopyTo(_stream, buffer.AsRawArrayView());
         staging.Copying();
         Synchronize();
         return buffer;
-    }
-
-    private ArrayView<byte> Bytes(Tensor tensor)
-    {
-        int size = SizeOf(tensor.Element);
-        return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, tensor.Length * size);
     }
 
     private static void Expect(Tensor tensor, int length)

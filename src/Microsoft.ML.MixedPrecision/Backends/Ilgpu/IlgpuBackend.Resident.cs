@@ -14,20 +14,18 @@ internal sealed unsafe partial class IlgpuBackend
         return new ResidentRows(this, rows, plan);
     }
 
-    /// <summary>One array of each chunk, one after the other, on the device.</summary>
-    /// <param name="count">Rows; the last chunk may have room for more.</param>
-    public MemoryBuffer1D<byte, Stride1D.Dense> CopyOf(IReadOnlyList<RowChunk> chunks, int count, int rowBytes, Func<RowChunk, ReadOnlySpan<byte>> bytes)
+    /// <summary>One array of each chunk, one after the other, as far as a tensor has room: the last chunk may have more.</summary>
+    public void CopyIn(Tensor to, IReadOnlyList<RowChunk> chunks, Func<RowChunk, ReadOnlySpan<byte>> bytes)
     {
-        long total = (long)count * rowBytes, done = 0;
-        var copy = AllocateBytes(total);
-        for (int i = 0; done < total; i++)
+        var all = Bytes(to, to.Length);
+        long done = 0;
+        for (int i = 0; done < all.Length; i++)
         {
             var part = bytes(chunks[i]);
-            part = part[..(int)Math.Min(part.Length, total - done)];
-            CopyIn(copy.View.SubView(done, part.Length), part);
+            part = part[..(int)Math.Min(part.Length, all.Length - done)];
+            CopyIn(all.SubView(done, part.Length), part);
             done += part.Length;
         }
-        return copy;
     }
 
     /// <summary>Copies to memory that is no tensor's, and waits for it: once a training, or once an epoch.</summary>

@@ -40,6 +40,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     private readonly AcceleratorStream _stream;
     private readonly bool _tensorCores, _warpGroups;
     private readonly Dictionary<Region, ArrayView<byte>> _arenas = [];
+    private readonly Dictionary<Tensor, ArrayView<byte>> _placed = []; // tensors in no region
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
     private readonly HashSet<BoundKernel> _kernels = [];
     private readonly List<MemoryBuffer1D<byte, Stride1D.Dense>> _memory = [];
@@ -117,6 +118,10 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         }
     }
 
+    /// <summary>Gives a tensor that the plan does not know memory of its own, until the backend is disposed.</summary>
+    /// <exception cref="DeviceMemoryException">There is not so much.</exception>
+    public void Place(Tensor tensor) => _placed.Add(tensor, AllocateBytes(tensor.Length * SizeOf(tensor.Element)).View);
+
     /// <summary>Its part of the plan's one allocation stays with the plan: what needs room after a training lies on the host.</summary>
     public override void Free(Region region)
     {
@@ -131,8 +136,24 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         int size = Unsafe.SizeOf<T>();
         if (size != SizeOf(tensor.Element))
             throw new ArgumentException($"{tensor} has {SizeOf(tensor.Element)}-byte elements, and {typeof(T).Name} has {size}.");
-        return _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, length * size).Cast<T>();
+        return Bytes(tensor, length).Cast<T>();
     }
+
+    private ArrayView<byte> Bytes(Tensor tensor, long length)
+    {
+        int size = SizeOf(tensor.Element);
+        return tensor.ArenaOffset >= 0
+            ? _arenas[tensor.Region].SubView(tensor.ArenaOffset + tensor.Start * size, length * size)
+            : _placed[tensor.Owner].SubView(tensor.Start * size, length * size);
+    }
+
+    /// <summary>Bytes of the device: of the plan, of a tensor that has memory of its own, or of a kernel's <see cref="ScratchOf"/>. For checks of what kernels touch.</summary>
+    public ArrayView<byte> Bytes(MemoryRange range) => (range.Memory switch
+    {
+        Region region => _arenas[region],
+        Tensor tensor => _placed[tensor],
+        _ => PartialSums(0).Cast<byte>(),
+    }).SubView(range.Start, range.End - range.Start);
 
     public override Action Bind(Kernel kernel)
     {
@@ -195,7 +216,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         if (floats == 0) return all;
         if (_partialSumsEnd + floats > all.Length) _partialSumsEnd = 0;
         var (start, end) = (_partialSumsEnd, _partialSumsEnd + floats);
-        _scratch.Add(new(this, start, end));
+        _scratch.Add(new(this, start * sizeof(float), end * sizeof(float)));
         _partialSumsEnd = (end + PartialSumsAlignment - 1) / PartialSumsAlignment * PartialSumsAlignment;
         return all.SubView(start, floats);
     }

@@ -20,8 +20,7 @@ internal sealed class ResidentRows : IResidentRows
     private const int Start = 0, Next = 1, CursorLength = 2;
 
     private readonly IlgpuBackend _gpu;
-    private readonly MemoryBuffer1D<byte, Stride1D.Dense> _features, _labels, _weights;
-    private readonly ArrayView<int> _order, _cursor;
+    private readonly Tensor _order, _cursor, _features, _labels, _weights;
     private readonly int _count, _batch;
 
     /// <param name="rows">At least one.</param>
@@ -30,27 +29,30 @@ internal sealed class ResidentRows : IResidentRows
         (_gpu, _count, _batch) = (gpu, rows.Count, plan.Options.Batch);
         bool classes = plan.Targets.Labels.Element == ElementType.Int32;
         int width = plan.Features.Dimensions[1], values = classes ? 1 : plan.Targets.Labels.Dimensions[1];
-        _order = Of<int>(gpu.AllocateBytes((long)_count * sizeof(int)));
-        _cursor = Of<int>(gpu.AllocateBytes(CursorLength * sizeof(int)));
-        _features = gpu.CopyOf(rows.Chunks, rows.Count, width * gpu.SizeOf(ElementType.Working), chunk => chunk.FeatureBytes);
-        _labels = gpu.CopyOf(rows.Chunks, rows.Count, values * sizeof(float), chunk => chunk.LabelBytes);
-        _weights = gpu.CopyOf(rows.Chunks, rows.Count, sizeof(float), chunk => chunk.WeightBytes);
+        _order = New("Rows.Order", ElementType.Int32, _count);
+        _cursor = New("Rows.Cursor", ElementType.Int32, CursorLength);
+        _features = New("Rows.Features", ElementType.Working, _count, width);
+        _labels = New("Rows.Labels", plan.Targets.Labels.Element, _count, values);
+        _weights = New("Rows.Weights", ElementType.Single, _count);
+        gpu.CopyIn(_features, rows.Chunks, chunk => chunk.FeatureBytes);
+        gpu.CopyIn(_labels, rows.Chunks, chunk => chunk.LabelBytes);
+        gpu.CopyIn(_weights, rows.Chunks, chunk => chunk.WeightBytes);
 
-        var order = new OrderArguments(_order, _cursor, _count);
-        var cursor = new Tensor("Cursor", ElementType.Int32, Region.Staging, CursorLength); // in memory of its own, in no region
+        var order = new OrderArguments(gpu.View<int>(_order), gpu.View<int>(_cursor), _count);
+        var (labels, weights) = (plan.Targets.Labels, plan.Targets.Weights);
         Gather =
         [
-            new(gpu.For(1, NextBatch, new NextArguments(_cursor, gpu.View<int>(plan.Control.Counters), _batch, _count)), [cursor], [cursor, plan.Control.Counters]),
+            new(gpu.For(1, NextBatch, new NextArguments(gpu.View<int>(_cursor), gpu.View<int>(plan.Control.Counters), _batch, _count)), [_cursor], [_cursor, plan.Control.Counters]),
             new((gpu.Precision, gpu.Format, gpu.IsSimulator) switch
             {
                 (Precision.Single, _, _) => Features<float, SingleStorage>(plan.Features, width, order),
                 (_, HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
                 (_, _, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
                 _ => Features<Half, HalfStorage>(plan.Features, width, order),
-            }, [cursor], [plan.Features]),
+            }, [_order, _cursor, _features], [plan.Features]),
             new(classes
-                ? gpu.For(_batch, CopyClasses, new ClassArguments(Of<int>(_labels), Of<float>(_weights), gpu.View<int>(plan.Targets.Labels), gpu.View<float>(plan.Targets.Weights), order))
-                : gpu.For(_batch, CopyValues, new ValueArguments(Of<float>(_labels), Of<float>(_weights), gpu.View<float>(plan.Targets.Labels), gpu.View<float>(plan.Targets.Weights), values, order)), [cursor], [plan.Targets.Labels, plan.Targets.Weights]),
+                ? gpu.For(_batch, CopyClasses, new ClassArguments(gpu.View<int>(_labels), gpu.View<float>(_weights), gpu.View<int>(labels), gpu.View<float>(weights), order))
+                : gpu.For(_batch, CopyValues, new ValueArguments(gpu.View<float>(_labels), gpu.View<float>(_weights), gpu.View<float>(labels), gpu.View<float>(weights), values, order)), [_order, _cursor, _labels, _weights], [labels, weights]),
         ];
     }
 
@@ -62,14 +64,20 @@ internal sealed class ResidentRows : IResidentRows
     public void Begin(ReadOnlySpan<int> order)
     {
         if (order.Length != _count) throw new ArgumentException($"The order has {order.Length} rows; there are {_count}.", nameof(order));
-        _gpu.CopyIn(_order, order);
-        _gpu.CopyIn(_cursor, [0, 0]);
+        _gpu.CopyIn(_gpu.View<int>(_order), order);
+        _gpu.CopyIn(_gpu.View<int>(_cursor), [0, 0]);
     }
 
-    private static ArrayView<T> Of<T>(MemoryBuffer1D<byte, Stride1D.Dense> buffer) where T : unmanaged => ((ArrayView<byte>)buffer.View).Cast<T>();
+    /// <summary>A tensor in memory of its own, in no region of the plan.</summary>
+    private Tensor New(string name, ElementType element, params ReadOnlySpan<int> dimensions)
+    {
+        var tensor = new Tensor(name, element, Region.Staging, dimensions);
+        _gpu.Place(tensor);
+        return tensor;
+    }
 
     private Action Features<T, TStorage>(Tensor to, int width, OrderArguments order) where T : unmanaged where TStorage : struct, IStorage<T> =>
-        _gpu.For(to.Length, CopyFeatures<T, TStorage>, new FeatureArguments<T>(Of<T>(_features), _gpu.View<float>(to), width, order));
+        _gpu.For(to.Length, CopyFeatures<T, TStorage>, new FeatureArguments<T>(_gpu.View<T>(_features), _gpu.View<float>(to), width, order));
 
     internal readonly record struct NextArguments(ArrayView<int> Cursor, ArrayView<int> Counters, int Batch, int Count);
 

@@ -125,6 +125,7 @@ internal sealed partial class BatchNormStatistics(
     public override string Name => "BatchNorm.Statistics";
     public override Tensor From => x;
     public override Tensor Parts => parts;
+    public override IReadOnlyList<Tensor> SumsRead { get; } = [counters]; // how many rows are valid
     public override IReadOnlyList<Tensor> Reads { get; } = [x, counters, runningMean, runningVariance];
     public override IReadOnlyList<Tensor> Writes { get; } = [parts, mean, inverse, runningMean, runningVariance];
 }

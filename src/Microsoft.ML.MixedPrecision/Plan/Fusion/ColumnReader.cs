@@ -15,6 +15,9 @@ internal abstract class ColumnReader : Kernel
     /// <summary>Where the sums of the parts go: FP32, [<see cref="MostParts"/>, ...].</summary>
     public abstract Tensor Parts { get; }
 
+    /// <summary>What a kernel that takes the sums must read beside <see cref="From"/>; among <see cref="Kernel.Reads"/> too.</summary>
+    public virtual IReadOnlyList<Tensor> SumsRead => [];
+
     /// <summary>The product that writes <see cref="From"/> and has this as its <see cref="MatrixProduct.Reader"/>; null where none has. Set by <see cref="Fusion"/>.</summary>
     public MatrixProduct? Producer { get; set; }
 

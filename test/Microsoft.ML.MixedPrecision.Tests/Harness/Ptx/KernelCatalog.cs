@@ -20,6 +20,21 @@ internal static class KernelCatalog
     /// <summary>The kernels of plans that they came from, open where generic.</summary>
     public static IReadOnlyCollection<Type> Bound => Everything.Value.Bound;
 
+    /// <summary>A plan for each layer, with losses and optimizers in turn: together all that a plan can hold.</summary>
+    /// <param name="channels">Of the images: 8 for vectors of eight, 3 for single elements.</param>
+    public static IEnumerable<ExecutionPlan> Plans(Precision precision, int channels)
+    {
+        foreach (var (i, layer) in Layers.Index())
+        {
+            Optimizer optimizer = ((Optimizer[])[new Adam(), new Sgd(), new AdamW()])[i % 3];
+            var options = new PlanOptions(2, precision, Losses[i % Losses.Length], optimizer)
+            {
+                AccumulationSteps = 2, ClipNorm = 1f, InputGradient = true, LossScale = LossScale.Dynamic(initial: 8f),
+            };
+            yield return PlanBuilder.Build(layer(Network.Image(4, 4, channels)).Flatten(), options);
+        }
+    }
+
     /// <summary>A kernel in words: "Softmax: SoftmaxForward.Run&lt;Half, Vector8&gt;".</summary>
     public static string NameOf(BoundKernel kernel)
     {
@@ -46,14 +61,12 @@ internal static class KernelCatalog
             if (precision == Precision.Mixed) kernels.UnionWith(TensorPtxTests.Kernels());
             foreach (int channels in (int[])[8, 3])
             {
-                foreach (var (i, layer) in Layers.Index())
+                foreach (var plan in Plans(precision, channels))
                 {
-                    Optimizer optimizer = ((Optimizer[])[new Adam(), new Sgd(), new AdamW()])[i % 3];
-                    var options = new PlanOptions(2, precision, Losses[i % Losses.Length], optimizer) { AccumulationSteps = 2, ClipNorm = 1f, InputGradient = true };
                     using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
-                    using var session = new TrainingSession(PlanBuilder.Build(layer(Network.Image(4, 4, channels)).Flatten(), options), backend, poison: true);
+                    using var session = new TrainingSession(plan, backend, poison: true);
                     kernels.UnionWith(backend.Kernels);
-                    foreach (var step in (IEnumerable<PlanStep>)[.. session.Plan.Train, .. session.Plan.Update, .. session.Plan.Evaluate]) bound.Add(Open(step.Kernel.GetType()));
+                    foreach (var step in (IEnumerable<PlanStep>)[.. plan.Train, .. plan.Update, .. plan.Evaluate]) bound.Add(Open(step.Kernel.GetType()));
                 }
             }
         }

@@ -28,6 +28,9 @@ internal sealed class PtxDevice : IlgpuDevice
     /// <summary>Has warp groups.</summary>
     public static PtxDevice Hopper { get; } = new(CudaArchitecture.SM_90);
 
+    /// <summary>Told after each launch which bytes it touched.</summary>
+    public Action<PtxGlobalRaces>? Launched { get; init; }
+
     public override bool HasTensorCores => true;
 
     public override bool HasWarpGroups => _architecture == CudaArchitecture.SM_90;
@@ -40,12 +43,19 @@ internal sealed class PtxDevice : IlgpuDevice
     public override Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel)
     {
         string ptx = PtxCheck.Compile(new BoundKernel(kernel.Method, Grouped: false), _architecture);
-        return (_, extent, arguments) => PtxMachine.Run(ptx, null, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
+        return (_, extent, arguments) => Run(ptx, new((extent.Size + ThreadsPerGroup - 1) / ThreadsPerGroup, 1, 1), new(ThreadsPerGroup, 1, 1), 0, extent.X, arguments);
     }
 
     public override Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes)
     {
         string ptx = Compile(new BoundKernel(kernel.Method, Grouped: true, limits));
-        return (_, config, arguments) => PtxMachine.Run(ptx, null, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
+        return (_, config, arguments) => Run(ptx, config.GridDim, config.GroupDim, config.SharedMemoryConfig.ArraySize, arguments);
+    }
+
+    private void Run(string ptx, Index3D grid, Index3D block, int dynamicShared, params IReadOnlyList<object> arguments)
+    {
+        var memory = new PtxMemory();
+        PtxMachine.Run(memory, ptx, null, grid, block, dynamicShared, arguments);
+        Launched?.Invoke(memory.Races);
     }
 }

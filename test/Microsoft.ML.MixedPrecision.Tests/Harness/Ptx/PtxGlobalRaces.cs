@@ -19,6 +19,20 @@ internal sealed class PtxGlobalRaces
         public int WriteEpoch, WriteGroup, Writer, ReadEpoch, ReadGroup, Reader;
     }
 
+    /// <summary>The bytes that the launch read, or wrote: addresses from the first to the one after the last of each stretch, in no order.</summary>
+    public IEnumerable<(ulong Start, ulong End)> Touched(bool written)
+    {
+        foreach (var (page, accesses) in _pages)
+        {
+            for (int at = 0; at < Page; at++)
+            {
+                int start = at;
+                while (at < Page && (written ? accesses[at].WriteEpoch : accesses[at].ReadEpoch) != 0) at++;
+                if (at > start) yield return (page * Page + (ulong)start, page * Page + (ulong)at);
+            }
+        }
+    }
+
     public void NextGroup() => (_group, _epoch) = (_group + 1, 1);
 
     public void Barrier() => _epoch++;

@@ -22,10 +22,14 @@ internal static class PtxMachine
     /// <param name="dynamicShared">Bytes of shared memory that the launch adds.</param>
     /// <returns>Instructions that warps carried out.</returns>
     /// <exception cref="PtxFaultException">The kernel did what it must not.</exception>
-    public static long Run(string ptx, string? entry, Index3D grid, Index3D block, int dynamicShared, params IReadOnlyList<object> arguments)
+    public static long Run(string ptx, string? entry, Index3D grid, Index3D block, int dynamicShared, params IReadOnlyList<object> arguments) =>
+        Run(new PtxMemory(), ptx, entry, grid, block, dynamicShared, arguments);
+
+    /// <param name="memory">Fresh; knows afterwards what the launch touched.</param>
+    /// <inheritdoc cref="Run(string, string?, Index3D, Index3D, int, IReadOnlyList{object})"/>
+    public static long Run(PtxMemory memory, string ptx, string? entry, Index3D grid, Index3D block, int dynamicShared, params IReadOnlyList<object> arguments)
     {
         var program = PtxProgram.Parse(ptx, entry);
-        var memory = new PtxMemory();
         var group = new PtxGroup(program, memory, new(program, arguments, memory), grid, block, dynamicShared);
         for (int z = 0; z < grid.Z; z++)
         {

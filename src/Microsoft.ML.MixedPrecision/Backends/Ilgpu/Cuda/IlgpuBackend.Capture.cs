@@ -19,11 +19,5 @@ internal sealed unsafe partial class IlgpuBackend
         return captured.Run;
     }
 
-    /// <summary>For each work the numbers of those that it must wait for.</summary>
-    public int[][] WaitsOf(IReadOnlyList<Work> steps)
-    {
-        return WorkOrder.Of([.. steps.Select(step => Ranges(step.Reads))], [.. steps.Select(step => (MemoryRange[])[.. Ranges(step.Writes), .. _scratchOf.GetValueOrDefault(step.Run, [])])]);
-
-        MemoryRange[] Ranges(IReadOnlyList<Tensor> tensors) => [.. tensors.Select(tensor => MemoryRange.Of(tensor, SizeOf(tensor.Element)))];
-    }
+    public override IReadOnlyList<MemoryRange> ScratchOf(Action run) => _scratchOf.GetValueOrDefault(run, []);
 }
