@@ -26,6 +26,12 @@ internal class IlgpuDevice
     /// <summary>PTX 6.3 is the first that knows sm_75, the oldest GPU with tensor cores that this library counts on.</summary>
     private static readonly CudaInstructionSet OldestInstructions = CudaInstructionSet.ISA_63;
 
+    /// <summary>
+    /// Threads of a group of a kernel that leaves the grouping to the device. ILGPU would take as many as fit, up to 1,024: then the 8,192 threads that normalize 4,096 x 64
+    /// elements are work for 8 of an H200's 132 multiprocessors.
+    /// </summary>
+    private const int ItemThreads = 128;
+
     private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
 
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
@@ -69,6 +75,8 @@ internal class IlgpuDevice
 
     /// <summary>The same device with less memory: for tests of what does not fit.</summary>
     public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, _forLargeGroups, Name, bytes);
+
+    public bool IsCuda => Accelerator.AcceleratorType == AcceleratorType.Cuda;
 
     public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
 
@@ -114,7 +122,7 @@ internal class IlgpuDevice
     /// </summary>
     public virtual Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, method =>
-            _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
+            _forItems.LoadImplicitlyGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method, Math.Min(ItemThreads, _forItems.MaxNumThreadsPerGroup)));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
     /// <param name="kernel">Static.</param>

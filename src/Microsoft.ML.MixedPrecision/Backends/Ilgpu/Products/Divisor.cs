@@ -23,5 +23,8 @@ internal readonly record struct Divisor
     /// <summary>What is divided by.</summary>
     public int Value { get; }
 
-    public int Divide(int n) => (int)((ulong)(uint)n * _magic >> _shift);
+    public int Divide(int n) => Quotient(n, this);
+
+    /// <summary><see cref="Divide"/> for kernels that have the divisor a few calls deep.</summary>
+    public static int Quotient(int n, Divisor divisor) => (int)((ulong)(uint)n * divisor._magic >> divisor._shift);
 }
