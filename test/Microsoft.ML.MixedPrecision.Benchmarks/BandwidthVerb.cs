@@ -45,7 +45,7 @@ internal static class BandwidthVerb
         int rows = elements / Width, batch = elements / (Channels * Pixels);
         Tensor x = Working("x", rows, Width), y = Working("y", rows, Width), dy = Working("dy", rows, Width), dx = Working("dx", rows, Width);
         Tensor weight = Working("weight", Width), bias = Working("bias", Width), statistics = Single("statistics", 2, rows), means = Single("means", 2, rows);
-        Tensor dw = Working("dw", Width), db = Working("db", Width), rowParts = Single("parts", new RowParts(rows).Count, 2, Width);
+        Tensor dw = Working("dw", Width), db = Working("db", Width), rowParts = Single("parts", RowParts.Of(rows, Width).Count, 2, Width);
         yield return (new LayerNormForward(x, weight, bias, y, statistics, 1e-5f), [x, weight, bias]);
         yield return (new LayerNormBackward(x, dy, weight, statistics, means, dx), [x, dy, weight, statistics]);
         yield return (new LayerNormWeightGradient(x, dy, statistics, rowParts, dw, db), [x, dy, statistics]);
@@ -55,7 +55,7 @@ internal static class BandwidthVerb
         Tensor image = Working("x", batch, Pixels, Channels), normal = Working("y", batch, Pixels, Channels), back = Working("dy", batch, Pixels, Channels), to = Working("dx", batch, Pixels, Channels);
         Tensor scale = Working("weight", Channels), shift = Working("bias", Channels), dScale = Working("dw", Channels), dShift = Working("db", Channels);
         Tensor mean = Single("mean", Channels), inverse = Single("inverse", Channels), runningMean = Single("runningMean", Channels), runningVariance = Single("runningVariance", Channels);
-        Tensor sums = Single("sums", 2, Channels), parts = Single("parts", ChannelParts.Count(image), 2, Channels);
+        Tensor sums = Single("sums", 2, Channels), parts = Single("parts", ColumnReader.MostParts(image), 2, Channels);
         var counters = new StepControl().Counters;
         yield return (new BatchNormStatistics(image, parts, mean, inverse, runningMean, runningVariance, counters, 1e-5f, 0.1f), [image, counters]);
         yield return (new BatchNormForward(image, mean, inverse, scale, shift, normal, counters), [image, mean, inverse, scale, shift, counters]);

@@ -24,20 +24,20 @@ internal sealed partial class ElementLossRows<TLoss>
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
-        int n = a.Lanes.Row, known = Math.Min(n, a.Lanes.Rows - 1), outputs = a.Lanes.Width;
+        var shared = RowLanes.Share();
+        int n = RowLanes.Row(a.Lanes), known = Math.Min(n, a.Lanes.Rows - 1), outputs = a.Lanes.Width;
         float weight = n < a.Lanes.Rows && n < a.Counters[StepControl.Rows] ? a.Weights[known] : 0f;
         int start = known * outputs, step = a.Lanes.Lanes * TVector.Width, end = weight == 0f ? 0 : outputs;
         float loss = 0f, metric = 0f;
-        for (int o = a.Lanes.Lane * TVector.Width; o < end; o += step)
+        for (int o = RowLanes.Lane(a.Lanes) * TVector.Width; o < end; o += step)
         {
             var (value, label) = (TVector.Load<T, TStorage>(a.X, start + o), TVector.Load<float, SingleStorage>(a.Labels, start + o));
-            loss += TVector.Map(new LossOf(a.Parameter), value, label).Sum();
-            metric += TVector.Map(new MetricOf(), value, label).Sum();
+            loss += TVector.Sum(TVector.Map(new LossOf(a.Parameter), value, label));
+            metric += TVector.Sum(TVector.Map(new MetricOf(), value, label));
         }
-        loss = a.Lanes.Sum(loss, shared);
-        metric = a.Lanes.Sum(metric, shared);
-        if (a.Lanes.Lane != 0 || n >= a.Lanes.Rows) return;
+        loss = RowLanes.Sum(a.Lanes, loss, shared);
+        metric = RowLanes.Sum(a.Lanes, metric, shared);
+        if (RowLanes.Lane(a.Lanes) != 0 || n >= a.Lanes.Rows) return;
         a.RowWeights[n] = weight;
         a.Losses[n] = weight == 0f ? 0f : weight * (loss / outputs);
         a.Metrics[n] = weight == 0f ? 0f : weight * (metric / outputs);
@@ -72,9 +72,9 @@ internal sealed partial class ElementLossGradient<TLoss>
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        int known = Math.Min(a.Lanes.Row, a.Lanes.Rows - 1), start = known * a.Lanes.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
+        int known = Math.Min(RowLanes.Row(a.Lanes), a.Lanes.Rows - 1), start = known * a.Lanes.Width, step = a.Lanes.Lanes * TVector.Width, end = RowLanes.End(a.Lanes);
         float weight = a.Weights[known], factor = weight * a.Scales[StepControl.LossSeed] / a.Lanes.Width;
-        for (int o = a.Lanes.Lane * TVector.Width; o < end; o += step)
+        for (int o = RowLanes.Lane(a.Lanes) * TVector.Width; o < end; o += step)
         {
             var gradient = TVector.All(0f);
             if (weight != 0f)

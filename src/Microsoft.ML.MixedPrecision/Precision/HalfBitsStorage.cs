@@ -39,7 +39,9 @@ internal readonly struct HalfBitsStorage : IStorage<ushort>, IHalfBits
         return Interop.IntAsFloat(sign | result);
     }
 
-    public static uint ToBits(float value)
+    public static uint Pack(float low, float high) => ToBits(low) | ToBits(high) << 16;
+
+    private static uint ToBits(float value)
     {
         uint bits = Interop.FloatAsInt(value);
         uint sign = (bits >> 16) & Sign, magnitude = bits & 0x7FFF_FFFF;

@@ -3,7 +3,7 @@ using Half = ILGPU.Half;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>Half precision where the device converts it by itself: CUDA, OpenCL with cl_khr_fp16, ILGPU's simulator.</summary>
+/// <summary>Half precision where the device converts it by itself: OpenCL with cl_khr_fp16.</summary>
 internal readonly struct HalfStorage : IStorage<Half>, IHalfBits
 {
     public static float Load(Half value) => (float)value;
@@ -12,5 +12,5 @@ internal readonly struct HalfStorage : IStorage<Half>, IHalfBits
     public static Vector8 Load8(ArrayView<Half> from, int place) => HalfVector.Load<Half, HalfStorage>(from, place);
     public static void Store8(ArrayView<Half> to, int place, Vector8 values) => HalfVector.Store<Half, HalfStorage>(to, place, values);
     public static float FromBits(uint bits) => Load(Interop.IntAsFloat((ushort)bits));
-    public static uint ToBits(float value) => Interop.FloatAsInt(Store(value));
+    public static uint Pack(float low, float high) => Interop.FloatAsInt(Store(low)) | (uint)Interop.FloatAsInt(Store(high)) << 16;
 }

@@ -15,5 +15,5 @@ internal readonly struct SimulatedHalfStorage : IStorage<Half>, IHalfBits
     public static Vector8 Load8(ArrayView<Half> from, int place) => HalfVector.Load<Half, SimulatedHalfStorage>(from, place);
     public static void Store8(ArrayView<Half> to, int place, Vector8 values) => HalfVector.Store<Half, SimulatedHalfStorage>(to, place, values);
     public static float FromBits(uint bits) => HalfBitsStorage.FromBits(bits);
-    public static uint ToBits(float value) => HalfBitsStorage.ToBits(value);
+    public static uint Pack(float low, float high) => HalfBitsStorage.Pack(low, high);
 }

@@ -101,7 +101,7 @@ internal static partial class PtxCheck
     private static MemberInfo Native(MemberInfo member) => member switch
     {
         Type { IsGenericType: true } type => type.GetGenericTypeDefinition().MakeGenericType([.. type.GetGenericArguments().Select(a => (Type)Native(a))]),
-        Type type => type == typeof(SimulatedHalfStorage) ? typeof(HalfStorage) : type,
+        Type type => type == typeof(SimulatedHalfStorage) ? typeof(CudaHalfStorage) : type,
         MethodInfo method => InNativeType(method),
         _ => member,
     };

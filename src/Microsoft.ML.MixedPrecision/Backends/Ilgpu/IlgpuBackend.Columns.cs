@@ -3,7 +3,10 @@ using ILGPU;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>Two sums of the same columns.</summary>
-internal readonly record struct TwoSums<TVector>(TVector First, TVector Second) where TVector : unmanaged, IGpuVector<TVector>;
+internal readonly struct TwoSums<TVector>(TVector first, TVector second) where TVector : unmanaged, IGpuVector<TVector>
+{
+    public readonly TVector First = first, Second = second;
+}
 
 /// <summary>
 /// What <see cref="IlgpuBackend.SumColumns"/> computes: two sums over the rows of a part, for each column. An empty struct, so
@@ -11,6 +14,9 @@ internal readonly record struct TwoSums<TVector>(TVector First, TVector Second) 
 /// </summary>
 internal interface IGpuColumnSums<TArguments> where TArguments : struct
 {
+    /// <summary>Whether a row's sums come from one tensor: then a thread reads eight rows at once, else four, because what is under way hides the memory's latency.</summary>
+    static abstract bool ReadsOne { get; }
+
     /// <summary>Rows that count, from the first; may be fewer than there are.</summary>
     static abstract int Rows(TArguments a);
 
@@ -34,28 +40,12 @@ internal interface IGpuStoredSums<TArguments> : IGpuColumnSums<TArguments> where
     static abstract TwoSums<TVector> Of<TVector>(TVector row, TVector origin) where TVector : unmanaged, IGpuVector<TVector>;
 }
 
-/// <summary>The parts into which rows are cut before they are summed. Fixed by the shape, and so is the order of a sum.</summary>
-internal readonly record struct RowParts(int Rows, int RowsPerPart)
-{
-    private const int Shortest = ChannelParts.RowsPerPart, Most = 2048;
-
-    /// <summary>Parts of 256 rows, or of so many times 256 that there are at most 2,048, enough to fill a GPU.</summary>
-    public RowParts(int rows) : this(rows, Math.Max((rows + Shortest * Most - 1) / (Shortest * Most), 1) * Shortest)
-    {
-    }
-
-    public int Count => (Rows + RowsPerPart - 1) / RowsPerPart;
-}
-
 internal sealed unsafe partial class IlgpuBackend
 {
-    /// <summary>Up to so many parts a single thread joins in order; a group of 64 would mostly wait for itself.</summary>
-    private const int FewItems = 16;
-
     /// <summary>
     /// An action that sums columns of a matrix over the rows of each part, with groups of 64 threads: neighbours read
     /// neighbouring columns, eight at a time where the columns are a multiple of eight; what is left of the 64 shares the rows,
-    /// line l taking rows l, l + lines ..., and a tree adds the lines. The order depends on the shape alone.
+    /// line l taking rows l, l + lines ..., four or eight of them at once, and a tree adds the lines. The order depends on the shape alone.
     /// </summary>
     /// <param name="parts">Of the rows.</param>
     /// <param name="columns">Of the matrix.</param>
@@ -73,8 +63,9 @@ internal sealed unsafe partial class IlgpuBackend
     {
         int rows = ChannelParts.Rows(reader.From);
         if (reader.Producer is { } product && _tensorCores && TensorBinder.RowsSummed(product, TensorBinder.PlanOf(this, product)) is int summed and > 0) return (new(rows, summed), static () => { });
-        var parts = new RowParts(rows);
-        return (parts, SumColumns<TSums, TArguments>(parts, reader.From.Dimensions[^1], arguments));
+        int columns = reader.From.Dimensions[^1];
+        var parts = RowParts.Of(rows, columns);
+        return (parts, SumColumns<TSums, TArguments>(parts, columns, arguments));
     }
 
     private Action SumColumnVectors<TSums, TVector, TArguments>(RowParts parts, int columns, TArguments arguments)
@@ -82,19 +73,10 @@ internal sealed unsafe partial class IlgpuBackend
         where TVector : unmanaged, IGpuVector<TVector>
         where TArguments : struct
     {
-        int vectors = columns / TVector.Width, across = 1, shift = 0;
-        for (; across < vectors && across < ReductionThreads; across <<= 1) shift++;
+        int vectors = columns / TVector.Width, shift = RowParts.AcrossShift(vectors), across = 1 << shift;
         return ForGroups(new Index3D(parts.Count, (vectors + across - 1) / across, 1), new Index3D(ReductionThreads, 1, 1),
             SumPart<TSums, TVector, TArguments>, new ColumnArguments<TArguments>(arguments, columns, parts.RowsPerPart, across, shift));
     }
-
-    /// <summary>An action like <see cref="Reduce"/>, for segments of one length: a thread for each where they are short.</summary>
-    public Action ReduceParts<TReduction, TValue, TArguments>(int segments, int items, TArguments arguments)
-        where TReduction : struct, IGpuReduction<TValue, TArguments>
-        where TValue : unmanaged
-        where TArguments : struct => items <= FewItems
-            ? For(segments, ReduceInOrder<TReduction, TValue, TArguments>, arguments)
-            : Reduce<TReduction, TValue, TArguments>(segments, arguments);
 
     internal readonly record struct ColumnArguments<TArguments>(TArguments Arguments, int Columns, int RowsPerPart, int Across, int AcrossShift) where TArguments : struct;
 
@@ -111,7 +93,28 @@ internal sealed unsafe partial class IlgpuBackend
         if (column < c.Columns && start < end)
         {
             origin = TSums.Origin<TVector>(c.Arguments, start, column);
-            for (int row = start + line; row < end; row += lines)
+            // Written out, because ILGPU unrolls no loops: none of the loads waits for another.
+            int row = start + line;
+            if (TSums.ReadsOne)
+            {
+                for (; row + 7 * lines < end; row += 8 * lines)
+                {
+                    TwoSums<TVector> a0 = TSums.Load(c.Arguments, row, column, origin), a1 = TSums.Load(c.Arguments, row + lines, column, origin);
+                    TwoSums<TVector> a2 = TSums.Load(c.Arguments, row + 2 * lines, column, origin), a3 = TSums.Load(c.Arguments, row + 3 * lines, column, origin);
+                    TwoSums<TVector> a4 = TSums.Load(c.Arguments, row + 4 * lines, column, origin), a5 = TSums.Load(c.Arguments, row + 5 * lines, column, origin);
+                    TwoSums<TVector> a6 = TSums.Load(c.Arguments, row + 6 * lines, column, origin), a7 = TSums.Load(c.Arguments, row + 7 * lines, column, origin);
+                    first += ((a0.First + a1.First) + (a2.First + a3.First)) + ((a4.First + a5.First) + (a6.First + a7.First));
+                    second += ((a0.Second + a1.Second) + (a2.Second + a3.Second)) + ((a4.Second + a5.Second) + (a6.Second + a7.Second));
+                }
+            }
+            for (; row + 3 * lines < end; row += 4 * lines)
+            {
+                TwoSums<TVector> a0 = TSums.Load(c.Arguments, row, column, origin), a1 = TSums.Load(c.Arguments, row + lines, column, origin);
+                TwoSums<TVector> a2 = TSums.Load(c.Arguments, row + 2 * lines, column, origin), a3 = TSums.Load(c.Arguments, row + 3 * lines, column, origin);
+                first += (a0.First + a1.First) + (a2.First + a3.First);
+                second += (a0.Second + a1.Second) + (a2.Second + a3.Second);
+            }
+            for (; row < end; row += lines)
             {
                 var more = TSums.Load(c.Arguments, row, column, origin);
                 first += more.First;
@@ -124,22 +127,11 @@ internal sealed unsafe partial class IlgpuBackend
         {
             if (thread < stride)
             {
-                var (mine, more) = (totals[thread], totals[thread + stride]);
+                TwoSums<TVector> mine = totals[thread], more = totals[thread + stride];
                 totals[thread] = new(mine.First + more.First, mine.Second + more.Second);
             }
             Group.Barrier();
         }
         if (line == 0 && column < c.Columns && start < end) TSums.Store(c.Arguments, Grid.IdxX, column, end - start, origin, totals[thread]);
-    }
-
-    private static void ReduceInOrder<TReduction, TValue, TArguments>(Index1D segment, TArguments a)
-        where TReduction : struct, IGpuReduction<TValue, TArguments>
-        where TValue : unmanaged
-        where TArguments : struct
-    {
-        int items = TReduction.Items(a, segment);
-        TValue total = TReduction.Nothing;
-        for (int item = 0; item < items; item++) total = TReduction.Combine(total, TReduction.Load(a, segment, item));
-        TReduction.Store(a, segment, total);
     }
 }

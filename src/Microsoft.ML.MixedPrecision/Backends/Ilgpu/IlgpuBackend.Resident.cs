@@ -7,6 +7,8 @@ internal sealed unsafe partial class IlgpuBackend
 {
     public bool IsSimulator => _device.IsSimulator;
 
+    public bool IsCuda => _device.IsCuda;
+
     public override IResidentRows? Keep(RowStore rows, ExecutionPlan plan)
     {
         if (rows.Count == 0 || rows.Count > int.MaxValue - plan.Options.Batch) return null; // the start of the batch after the last is an int too

@@ -1,71 +1,109 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
+using ILGPU.Algorithms;
 
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// How rows of a matrix are spread over groups of 64 threads: a row has a power of two of lanes, as many as it has vectors and 64
-/// at most, and a group has as many rows as fit. Fixed by the shape, and so is the order of a sum.
+/// How rows of a matrix are spread over groups of 64 threads: a row has a power of two of lanes, and a group has as many rows as fit. A lane has up to four vectors, which it
+/// reads all at once and keeps (<see cref="RowHead{TVector}"/>): what is under way hides the memory's latency. Fewer than four where that leaves less than eight lanes, 128
+/// bytes side by side, and more where 64 lanes are not enough. Fixed by the shape, and so is the order of a sum.
 /// </summary>
-/// <remarks>In a kernel: every thread takes part in every sum, so a thread whose row lies beyond the last walks no columns, and meets the others there.</remarks>
-internal readonly record struct RowLanes(int Rows, int Width, int Lanes, int LanesShift)
+/// <remarks>
+/// Fields, and methods that take it by value: what kernels have a few calls deep should have no address.
+/// In a kernel every thread takes part in every sum, so a thread whose row lies beyond the last walks no columns, and meets the others there.
+/// </remarks>
+internal readonly struct RowLanes(int rows, int width, int lanes, int lanesShift)
 {
-    private const int Threads = IlgpuBackend.ReductionThreads;
+    public readonly int Rows = rows, Width = width, Lanes = lanes, LanesShift = lanesShift;
+
+    private const int Threads = IlgpuBackend.ReductionThreads, Adjoining = 8;
 
     public static RowLanes Of(int rows, int width, int vectorWidth)
     {
         int shift = 0;
-        for (int vectors = width / vectorWidth; 1 << shift < vectors && 1 << shift < Threads;) shift++;
+        for (int vectors = width / vectorWidth; 1 << shift < (1 << shift < Adjoining ? vectors : (vectors + 3) >> 2) && 1 << shift < Threads;) shift++;
         return new(rows, width, 1 << shift, shift);
     }
 
     public int Groups => (Rows + (Threads >> LanesShift) - 1) / (Threads >> LanesShift);
 
     /// <summary>This thread's row; may lie beyond the last.</summary>
-    public int Row => Grid.IdxX * (Threads >> LanesShift) + (Group.IdxX >> LanesShift);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Row(RowLanes lanes) => Grid.IdxX * (Threads >> lanes.LanesShift) + (Group.IdxX >> lanes.LanesShift);
 
     /// <summary>This thread among those of its row.</summary>
-    public int Lane => Group.IdxX & (Lanes - 1);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Lane(RowLanes lanes) => Group.IdxX & (lanes.Lanes - 1);
 
     /// <summary>Where this thread stops walking its columns, from Lane * vector width on by Lanes * vector width.</summary>
-    public int End => Row < Rows ? Width : 0;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int End(RowLanes lanes) => Row(lanes) < lanes.Rows ? lanes.Width : 0;
 
-    /// <summary>The sum over the lanes of a row, known to each of them.</summary>
+    /// <summary>Shared memory for <see cref="Sum"/> and <see cref="Max"/>, of all that a kernel takes of one row after the other: a float for each thread, and one for eight.</summary>
+    public static ArrayView<float> Share() => SharedMemory.Allocate<Floats4>((Threads + (Threads >> 3)) >> 2).Cast<float>();
+
+    /// <summary>
+    /// The sum over the lanes of a row, known to each of them. A tree: of eight neighbours, then of two, four or eight such sums. Two barriers, where a level for each would
+    /// have six; and no shuffles, which OpenCL need not have.
+    /// </summary>
     /// <param name="value">This lane's.</param>
-    /// <param name="shared">64 floats of shared memory.</param>
-    public float Sum(float value, ArrayView<float> shared)
-    {
-        int thread = Group.IdxX;
-        shared[thread] = value;
-        Group.Barrier();
-        for (int stride = Lanes >> 1; stride > 0; stride >>= 1)
-        {
-            if ((thread & (Lanes - 1)) < stride) shared[thread] += shared[thread + stride];
-            Group.Barrier();
-        }
-        float total = shared[thread - (thread & (Lanes - 1))];
-        Group.Barrier();
-        return total;
-    }
+    /// <param name="shared">From <see cref="Share"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(RowLanes lanes, float value, ArrayView<float> shared) => Combine<Addition>(lanes.Lanes, value, shared);
 
-    /// <summary>The largest of the lanes of a row, known to each of them; NaN wins.</summary>
+    /// <summary>The largest of the lanes of a row, known to each of them; of NaN and a number the one or the other.</summary>
     /// <inheritdoc cref="Sum"/>
-    public float Max(float value, ArrayView<float> shared)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(RowLanes lanes, float value, ArrayView<float> shared) => Combine<Largest>(lanes.Lanes, value, shared);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Combine<TCombination>(int lanes, float value, ArrayView<float> shared) where TCombination : struct, ICombination
     {
-        int thread = Group.IdxX;
+        int thread = Group.IdxX, first = thread - (thread & (lanes - 1));
         shared[thread] = value;
         Group.Barrier();
-        for (int stride = Lanes >> 1; stride > 0; stride >>= 1)
+        if (lanes < Adjoining)
         {
-            if ((thread & (Lanes - 1)) < stride) shared[thread] = Larger(shared[thread], shared[thread + stride]);
+            float few = shared[first];
+            for (int lane = 1; lane < lanes; lane++) few = TCombination.Of(few, shared[first + lane]);
             Group.Barrier();
+            return few;
         }
-        float largest = shared[thread - (thread & (Lanes - 1))];
+        int eights = thread & ~7;
+        float eight = TCombination.Of(OfFour<TCombination>(shared, eights), OfFour<TCombination>(shared, eights + 4));
+        if (lanes > Adjoining && thread == eights) shared[Threads + (thread >> 3)] = eight;
         Group.Barrier();
-        return largest;
+        if (lanes == Adjoining) return eight;
+        // The next sum writes to these only after a barrier of its own.
+        int sums = Threads + (first >> 3);
+        if (lanes == 2 * Adjoining) return TCombination.Of(shared[sums], shared[sums + 1]);
+        float four = OfFour<TCombination>(shared, sums);
+        return lanes == Threads ? TCombination.Of(four, OfFour<TCombination>(shared, sums + 4)) : four;
     }
 
-    /// <summary>NaN wins, from either side.</summary>
-    public static float Larger(float x, float y) => x >= y || float.IsNaN(x) ? x : y;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float OfFour<TCombination>(ArrayView<float> shared, int place) where TCombination : struct, ICombination
+    {
+        var four = shared.Cast<Floats4>()[place >> 2];
+        return TCombination.Of(TCombination.Of(four.F0, four.F1), TCombination.Of(four.F2, four.F3));
+    }
+
+    /// <summary>Of two values, in any order.</summary>
+    private interface ICombination
+    {
+        static abstract float Of(float x, float y);
+    }
+
+    private readonly struct Addition : ICombination
+    {
+        public static float Of(float x, float y) => x + y;
+    }
+
+    private readonly struct Largest : ICombination
+    {
+        public static float Of(float x, float y) => XMath.Max(x, y);
+    }
 }
 
 /// <summary>A kernel of rows that waits for the width of its vectors.</summary>

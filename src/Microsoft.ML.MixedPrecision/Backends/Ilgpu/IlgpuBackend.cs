@@ -168,6 +168,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         (Precision.Single, _, _) => kernel.BindGpu<float, SingleStorage>(this),
         (_, HalfFormat.Bits, _) => kernel.BindGpu<ushort, HalfBitsStorage>(this),
         (_, _, true) => kernel.BindGpu<Half, SimulatedHalfStorage>(this),
+        _ when _device.IsCuda => kernel.BindGpu<Half, CudaHalfStorage>(this),
         _ => kernel.BindGpu<Half, HalfStorage>(this),
     };
 

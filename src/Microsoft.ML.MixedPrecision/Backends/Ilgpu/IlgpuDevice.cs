@@ -23,14 +23,14 @@ internal class IlgpuDevice
     /// </summary>
     private static readonly CPUDevice GroupSimulator = new(32, 2, numMultiprocessors: 1), LargeGroupSimulator = new(32, 8, numMultiprocessors: 1), ItemSimulator = new(2, 1, numMultiprocessors: 1);
 
-    /// <summary>
-    /// Of a group of a kernel that CUDA's devices run item by item. ILGPU would take as many as fill a multiprocessor best, 1,024 as a rule: the 67,000 vectors of a small
-    /// network's weights would leave half of 132 multiprocessors idle.
-    /// </summary>
-    private const int ThreadsOfItems = 256;
-
     /// <summary>PTX 6.3 is the first that knows sm_75, the oldest GPU with tensor cores that this library counts on.</summary>
     private static readonly CudaInstructionSet OldestInstructions = CudaInstructionSet.ISA_63;
+
+    /// <summary>
+    /// Threads of a group of a kernel that leaves the grouping to the device. ILGPU would take as many as fit, up to 1,024: then the 8,192 threads that normalize 4,096 x 64
+    /// elements are work for 8 of an H200's 132 multiprocessors.
+    /// </summary>
+    private const int ItemThreads = 128;
 
     private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
 
@@ -75,6 +75,8 @@ internal class IlgpuDevice
 
     /// <summary>The same device with less memory: for tests of what does not fit.</summary>
     public IlgpuDevice WithMemory(long bytes) => new(Accelerator, _forItems, _forLargeGroups, Name, bytes);
+
+    public bool IsCuda => Accelerator.AcceleratorType == AcceleratorType.Cuda;
 
     public bool IsSimulator => Accelerator.AcceleratorType == AcceleratorType.CPU;
 
@@ -125,9 +127,7 @@ internal class IlgpuDevice
     /// </summary>
     public virtual Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
         (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, method =>
-            Accelerator is CudaAccelerator
-                ? _forItems.LoadImplicitlyGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method, ThreadsOfItems)
-                : _forItems.LoadAutoGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method));
+            _forItems.LoadImplicitlyGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method, Math.Min(ItemThreads, _forItems.MaxNumThreadsPerGroup)));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
     /// <param name="kernel">Static.</param>

@@ -48,6 +48,7 @@ internal sealed class ResidentRows : IResidentRows
                 (Precision.Single, _, _) => Features<float, SingleStorage>(plan.Features, width, order),
                 (_, HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
                 (_, _, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
+                _ when gpu.IsCuda => Features<Half, CudaHalfStorage>(plan.Features, width, order),
                 _ => Features<Half, HalfStorage>(plan.Features, width, order),
             }, [_order, _cursor, _features], [plan.Features]),
             new(classes

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Algorithms;
 
@@ -38,6 +39,7 @@ internal sealed partial class BatchNormStatistics
     /// </summary>
     internal readonly struct PartMoments<T, TStorage> : IGpuStoredSums<PartArguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool ReadsOne => true;
         public static int Rows(PartArguments<T> a) => a.Counters[StepControl.Rows] * a.PerExample;
 
         public static TVector Origin<TVector>(PartArguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> =>
@@ -68,34 +70,37 @@ internal sealed partial class BatchNormStatistics
         public float Apply(float x, float y) => x < y ? 0f : x - y;
     }
 
-    internal readonly record struct Moments(float Rows, float Mean, float Squares);
+    /// <summary>Of d, a part's mean less that of the first part: n d, and the sum of squared deviations with n d^2.</summary>
+    internal readonly record struct Moments(float Sum, float Squares);
 
+    /// <summary>
+    /// All about the mean of the first part, so that parts only add up: Chan's formula divides for each pair, and one waits for the other. What cancels at the end is at most
+    /// N (mean - first mean)^2 in the sum of squares, and the first part alone gives n (mean - first mean)^2 of that sum: with 1,024 parts as long as the first 10 bits of 24, at worst.
+    /// </summary>
     internal readonly struct Join : IGpuReduction<Moments, JoinArguments>
     {
-        public static Moments Nothing => new(0f, 0f, 0f);
+        public static Moments Nothing => new(0f, 0f);
 
         public static int Items(JoinArguments a, int c) => (a.Counters[StepControl.Rows] * a.PerExample + a.RowsPerPart - 1) / a.RowsPerPart;
 
-        public static Moments Load(JoinArguments a, int c, int part) => new(
-            Math.Min(a.Counters[StepControl.Rows] * a.PerExample - part * a.RowsPerPart, a.RowsPerPart),
-            a.Parts[part * 2 * a.Channels + c], a.Parts[(part * 2 + 1) * a.Channels + c]);
-
-        /// <summary>Chan, Golub and LeVeque, 1979.</summary>
-        public static Moments Combine(Moments x, Moments y)
+        public static Moments Load(JoinArguments a, int c, int part)
         {
-            if (y.Rows == 0f) return x;
-            float rows = x.Rows + y.Rows, delta = y.Mean - x.Mean, share = y.Rows / rows;
-            return new(rows, x.Rows == 0f ? y.Mean : x.Mean + delta * share, x.Squares + y.Squares + delta * delta * (x.Rows * share));
+            int rows = Math.Min(a.Counters[StepControl.Rows] * a.PerExample - part * a.RowsPerPart, a.RowsPerPart);
+            float d = a.Parts[part * 2 * a.Channels + c] - a.Parts[c], sum = d * rows;
+            return new(sum, a.Parts[(part * 2 + 1) * a.Channels + c] + sum * d);
         }
+
+        public static Moments Combine(Moments x, Moments y) => new(x.Sum + y.Sum, x.Squares + y.Squares);
 
         public static void Store(JoinArguments a, int c, Moments total)
         {
-            float variance = total.Squares / total.Rows;
-            a.Mean[c] = total.Mean;
+            float rows = a.Counters[StepControl.Rows] * a.PerExample, share = total.Sum / rows, mean = a.Parts[c] + share;
+            float squares = new AtLeastZero().Apply(total.Squares, total.Sum * share), variance = squares / rows;
+            a.Mean[c] = mean;
             a.Inverse[c] = 1f / XMath.Sqrt(variance + a.Eps);
-            if (!(total.Mean - total.Mean == 0f && variance - variance == 0f)) return; // not finite
-            a.RunningMean[c] += a.Momentum * (total.Mean - a.RunningMean[c]);
-            a.RunningVariance[c] += a.Momentum * (total.Squares / (total.Rows > 2f ? total.Rows - 1f : 1f) - a.RunningVariance[c]);
+            if (!(mean - mean == 0f && variance - variance == 0f)) return; // not finite
+            a.RunningMean[c] += a.Momentum * (mean - a.RunningMean[c]);
+            a.RunningVariance[c] += a.Momentum * (squares / (rows > 2f ? rows - 1f : 1f) - a.RunningVariance[c]);
         }
     }
 }
@@ -129,33 +134,49 @@ internal sealed partial class BatchNormForward
 
     private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
-        var walk = new RowWalk(ChannelParts.Rows(x), x.Dimensions[^1]);
+        int channels = x.Dimensions[^1];
+        bool eights = (channels & 7) == 0;
+        var walk = RowWalk.Of(ChannelParts.Rows(x), channels, eights ? Vector8.Width : Vector1.Width);
         var a = new Arguments<T, TElement>(
             gpu.Vectors<T>(x), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<T>(weight), gpu.Vectors<T>(bias), gpu.Vectors<T>(y),
             gpu.View<int>(counters), walk, ChannelParts.RowsOfExample(x), element);
-        return (walk.Columns & 7) == 0
-            ? gpu.For(walk.Threads(Vector8.Width), Run<T, TStorage, Vector8, TElement>, a)
-            : gpu.For(walk.Threads(Vector1.Width), Run<T, TStorage, Vector1, TElement>, a);
+        return eights ? gpu.For(walk.Threads, Run<T, TStorage, Vector8, TElement>, a) : gpu.For(walk.Threads, Run<T, TStorage, Vector1, TElement>, a);
     }
 
-    internal readonly record struct Arguments<T, TElement>(
-        ArrayView<T> X, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y,
-        ArrayView<int> Counters, RowWalk Walk, int PerExample, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
+    internal readonly struct Arguments<T, TElement>(
+        ArrayView<T> x, ArrayView<float> mean, ArrayView<float> inverse, ArrayView<T> weight, ArrayView<T> bias,
+        ArrayView<T> y, ArrayView<int> counters, RowWalk walk, int perExample, TElement element) where T : unmanaged where TElement : struct, IGpuElement
+    {
+        public readonly ArrayView<T> X = x;
+        public readonly ArrayView<float> Mean = mean, Inverse = inverse;
+        public readonly ArrayView<T> Weight = weight, Bias = bias, Y = y;
+        public readonly ArrayView<int> Counters = counters;
+        public readonly RowWalk Walk = walk;
+        public readonly int PerExample = perExample;
+        public readonly TElement Element = element;
+    }
 
     private static void Run<T, TStorage, TVector, TElement>(Index1D thread, Arguments<T, TElement> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> where TElement : struct, IGpuElement
     {
-        var (c, start, end) = a.Walk.Of(thread, TVector.Width);
+        var (row, c) = RowWalk.Of<TVector>(a.Walk, thread);
+        var x = RowWalk.Load<T, TStorage, TVector>(a.X, a.Walk, row, c); // before the rows that count are known: a load more to wait for
         int valid = a.Counters[StepControl.Rows] * a.PerExample;
         var (mean, bias) = (TVector.Load<float, SingleStorage>(a.Mean, c), TVector.Load<T, TStorage>(a.Bias, c));
         var scale = TVector.Load<float, SingleStorage>(a.Inverse, c) * TVector.Load<T, TStorage>(a.Weight, c);
-        for (int row = start; row < end; row++)
-        {
-            int place = row * a.Walk.Columns + c;
-            var y = TVector.All(0f);
-            if (row < valid) y = a.Element.Apply((TVector.Load<T, TStorage>(a.X, place) - mean) * scale + bias, place);
-            TVector.Store<T, TStorage>(a.Y, place, y);
-        }
+        Store<T, TStorage, TVector, TElement>(a, row, c, valid, (x.V0 - mean) * scale + bias);
+        Store<T, TStorage, TVector, TElement>(a, row + a.Walk.Apart, c, valid, (x.V1 - mean) * scale + bias);
+        Store<T, TStorage, TVector, TElement>(a, row + a.Walk.Apart * 2, c, valid, (x.V2 - mean) * scale + bias);
+        Store<T, TStorage, TVector, TElement>(a, row + a.Walk.Apart * 3, c, valid, (x.V3 - mean) * scale + bias);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<T, TStorage, TVector, TElement>(Arguments<T, TElement> a, int row, int c, int valid, TVector y)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> where TElement : struct, IGpuElement
+    {
+        int place = row * a.Walk.Columns + c;
+        if (row < valid) TVector.Store<T, TStorage>(a.Y, place, a.Element.Apply(y, place));
+        else if (row < a.Walk.Rows) TVector.Store<T, TStorage>(a.Y, place, TVector.All(0f));
     }
 }
 
@@ -164,7 +185,7 @@ internal sealed partial class BatchNormSums
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
         int channels = x.Dimensions[^1];
-        var rows = new RowParts(ChannelParts.Rows(x));
+        var rows = RowParts.Of(ChannelParts.Rows(x), channels);
         var a = new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<float>(parts), gpu.View<float>(sums),
             gpu.View<T>(weightGradient), gpu.View<T>(biasGradient), gpu.View<int>(counters), channels, ChannelParts.RowsOfExample(x), rows.RowsPerPart);
@@ -186,6 +207,7 @@ internal sealed partial class BatchNormSums
 
     internal readonly struct Parts<T, TStorage> : IGpuColumnSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool ReadsOne => false;
         public static int Rows(Arguments<T> a) => a.Counters[StepControl.Rows] * a.PerExample;
 
         public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> =>
@@ -226,34 +248,48 @@ internal sealed partial class BatchNormBackward
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
-        var walk = new RowWalk(ChannelParts.Rows(x), x.Dimensions[^1]);
+        int channels = x.Dimensions[^1];
+        bool eights = (channels & 7) == 0;
+        var walk = RowWalk.Of(ChannelParts.Rows(x), channels, eights ? Vector8.Width : Vector1.Width);
         var a = new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<float>(mean), gpu.Vectors<float>(inverse), gpu.Vectors<float>(sums), gpu.Vectors<T>(weight),
             gpu.Vectors<T>(dx), gpu.View<int>(counters), walk, ChannelParts.RowsOfExample(x));
-        return (walk.Columns & 7) == 0
-            ? gpu.For(walk.Threads(Vector8.Width), Run<T, TStorage, Vector8>, a)
-            : gpu.For(walk.Threads(Vector1.Width), Run<T, TStorage, Vector1>, a);
+        return eights ? gpu.For(walk.Threads, Run<T, TStorage, Vector8>, a) : gpu.For(walk.Threads, Run<T, TStorage, Vector1>, a);
     }
 
-    internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<T> OutputGradient, ArrayView<float> Mean, ArrayView<float> Inverse, ArrayView<float> Sums, ArrayView<T> Weight,
-        ArrayView<T> InputGradient, ArrayView<int> Counters, RowWalk Walk, int PerExample) where T : unmanaged;
+    internal readonly struct Arguments<T>(
+        ArrayView<T> x, ArrayView<T> outputGradient, ArrayView<float> mean, ArrayView<float> inverse, ArrayView<float> sums,
+        ArrayView<T> weight, ArrayView<T> inputGradient, ArrayView<int> counters, RowWalk walk, int perExample) where T : unmanaged
+    {
+        public readonly ArrayView<T> X = x, OutputGradient = outputGradient;
+        public readonly ArrayView<float> Mean = mean, Inverse = inverse, Sums = sums;
+        public readonly ArrayView<T> Weight = weight, InputGradient = inputGradient;
+        public readonly ArrayView<int> Counters = counters;
+        public readonly RowWalk Walk = walk;
+        public readonly int PerExample = perExample;
+    }
 
     private static void Run<T, TStorage, TVector>(Index1D thread, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var (c, start, end) = a.Walk.Of(thread, TVector.Width);
+        var (row, c) = RowWalk.Of<TVector>(a.Walk, thread);
+        RowHead<TVector> x = RowWalk.Load<T, TStorage, TVector>(a.X, a.Walk, row, c), dy = RowWalk.Load<T, TStorage, TVector>(a.OutputGradient, a.Walk, row, c);
         int valid = a.Counters[StepControl.Rows] * a.PerExample;
-        float share = 1f / valid; // infinite where there are no rows, and then not used
         var (mean, inverse) = (TVector.Load<float, SingleStorage>(a.Mean, c), TVector.Load<float, SingleStorage>(a.Inverse, c));
-        var offset = TVector.Load<float, SingleStorage>(a.Sums, c) * share;
-        var slope = TVector.Load<float, SingleStorage>(a.Sums, a.Walk.Columns + c) * share * inverse;
+        var (gradients, products) = (TVector.Load<float, SingleStorage>(a.Sums, c), TVector.Load<float, SingleStorage>(a.Sums, a.Walk.Columns + c));
         var scale = inverse * TVector.Load<T, TStorage>(a.Weight, c);
-        for (int row = start; row < end; row++)
-        {
-            int place = row * a.Walk.Columns + c;
-            var dx = TVector.All(0f);
-            if (row < valid) dx = (TVector.Load<T, TStorage>(a.OutputGradient, place) - offset - (TVector.Load<T, TStorage>(a.X, place) - mean) * slope) * scale;
-            TVector.Store<T, TStorage>(a.InputGradient, place, dx);
-        }
+        float share = 1f / valid; // infinite where there are no rows, and then not used; a branch, which no load crosses
+        var offset = gradients * share;
+        var slope = products * share * inverse;
+        Store<T, TStorage, TVector>(a, row, c, valid, (dy.V0 - offset - (x.V0 - mean) * slope) * scale);
+        Store<T, TStorage, TVector>(a, row + a.Walk.Apart, c, valid, (dy.V1 - offset - (x.V1 - mean) * slope) * scale);
+        Store<T, TStorage, TVector>(a, row + a.Walk.Apart * 2, c, valid, (dy.V2 - offset - (x.V2 - mean) * slope) * scale);
+        Store<T, TStorage, TVector>(a, row + a.Walk.Apart * 3, c, valid, (dy.V3 - offset - (x.V3 - mean) * slope) * scale);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<T, TStorage, TVector>(Arguments<T> a, int row, int c, int valid, TVector dx) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
+    {
+        if (row < valid) TVector.Store<T, TStorage>(a.InputGradient, row * a.Walk.Columns + c, dx);
+        else if (row < a.Walk.Rows) TVector.Store<T, TStorage>(a.InputGradient, row * a.Walk.Columns + c, TVector.All(0f));
     }
 }

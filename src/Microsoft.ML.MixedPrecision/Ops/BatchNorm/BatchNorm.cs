@@ -73,7 +73,7 @@ internal sealed class BatchNorm(float eps, float momentum) : Op
         var (x, dy) = (pass.Input(0), pass.OutputGradient);
         int channels = pass.OutputShape.Channels;
         var (mean, inverse) = (pass.Saved[Mean], pass.Saved[InverseDeviation]);
-        var parts = pass.New("GradientParts", ElementType.Single, ChannelParts.Count(x), 2, channels);
+        var parts = pass.New("GradientParts", ElementType.Single, ChannelParts.Most(x), 2, channels);
         var sums = pass.New("GradientSums", ElementType.Single, 2, channels);
         pass.Run(new BatchNormSums(x, dy, mean, inverse, parts, sums, pass.WeightGradient(Weight), pass.WeightGradient(Bias), pass.Counters));
         if (pass.NeedsInputGradient(0)) pass.Run(new BatchNormBackward(x, dy, mean, inverse, sums, pass.Weight(Weight), pass.NewInputGradient(0), pass.Counters));
@@ -97,7 +97,7 @@ internal sealed class BatchNorm(float eps, float momentum) : Op
         : scope.ParameterValues(parameter);
 }
 
-/// <summary>How the rows of [..., channels] are cut for reductions over them: by the shape alone.</summary>
+/// <summary>How the rows of [..., channels] are cut for reductions over them on the CPU: by the shape alone. A GPU has <see cref="RowParts"/>.</summary>
 internal static class ChannelParts
 {
     public const int RowsPerPart = 256;
@@ -105,6 +105,9 @@ internal static class ChannelParts
     public static int Rows(Tensor x) => (int)(x.Length / x.Dimensions[^1]);
 
     public static int Count(Tensor x) => (Rows(x) + RowsPerPart - 1) / RowsPerPart;
+
+    /// <summary>Parts of which there must be room: the CPU's, or a GPU's.</summary>
+    public static int Most(Tensor x) => Math.Max(Count(x), RowParts.Of(Rows(x), x.Dimensions[^1]).Count);
 
     /// <summary>Rows of one example: the pixels of an image, 1 for a vector.</summary>
     public static int RowsOfExample(Tensor x) => Rows(x) / x.Dimensions[0];

@@ -77,7 +77,7 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
         var g = Geometry(pass.Batch, pass.InputShapes[0]);
         var (x, dy, weight) = (pass.Input(0), pass.OutputGradient, pass.Weight(Weight));
         pass.Run(IsDepthwise(g)
-            ? new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), pass.New("WeightGradientParts", ElementType.Single, new RowParts(g.OutPixels).Count, g.Taps, g.Channels), g)
+            ? new DepthwiseWeightGradient(x, dy, pass.WeightGradient(Weight), pass.New("WeightGradientParts", ElementType.Single, DepthwiseWeightGradient.Parts(g).Count, g.Taps, g.Channels), g)
             : new MatrixProduct("Conv2d.WeightGradient", new PatchesOperand(x, g, Group: 0, Transposed: true),
                 new DenseOperand(dy, g.OutPixels, g.GroupFilters, 0, g.Filters, Transposed: false, Step: g.GroupFilters), pass.WeightGradient(Weight), 0, g.GroupFilters, count: groups, step: g.GroupWeights));
         if (bias) pass.Run(ColumnSum.Of(pass, dy, pass.WeightGradient(Bias)));

@@ -75,7 +75,7 @@ internal sealed partial class DepthwiseWeightGradient
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
         var (g, w) = (Geometry, Geometry.Window);
-        var rows = new RowParts(g.OutPixels);
+        var rows = Parts(g);
         int columns = g.Taps * g.Channels;
         var a = new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<float>(parts), gpu.View<T>(weightGradient), g.OutPixels, rows.Count, new(g.Channels), new(g.KernelWidth), g.Taps,
@@ -95,6 +95,7 @@ internal sealed partial class DepthwiseWeightGradient
 
     internal readonly struct Products<T, TStorage> : IGpuColumnSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool ReadsOne => false;
         public static int Rows(Arguments<T> a) => a.Rows;
         public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);
 

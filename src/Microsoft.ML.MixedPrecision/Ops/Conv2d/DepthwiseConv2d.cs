@@ -37,4 +37,7 @@ internal sealed partial class DepthwiseWeightGradient(Tensor x, Tensor dy, Tenso
     public override string Name => "Conv2d.WeightGradient";
     public override IReadOnlyList<Tensor> Reads { get; } = [x, dy];
     public override IReadOnlyList<Tensor> Writes { get; } = [weightGradient, parts];
+
+    /// <summary>The parts of the output pixels that a GPU sums by themselves.</summary>
+    public static RowParts Parts(Conv2dGeometry g) => RowParts.Of(g.OutPixels, g.Taps * g.Channels, g.Channels);
 }

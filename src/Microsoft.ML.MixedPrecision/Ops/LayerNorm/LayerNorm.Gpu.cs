@@ -3,7 +3,7 @@ using ILGPU.Algorithms;
 
 namespace Microsoft.ML.MixedPrecision;
 
-// A row has up to 64 threads: each walks its columns again for each of the steps, and finds them in the cache.
+// A row has up to 64 threads, which keep its first 2,048 halves in registers; what lies behind is walked again for each of the steps.
 
 internal sealed partial class LayerNormForward
 {
@@ -18,29 +18,39 @@ internal sealed partial class LayerNormForward
         gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(weight), gpu.Vectors<T>(bias), gpu.Vectors<T>(y), gpu.View<float>(statistics), lanes, eps));
 
-    internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<T> Weight, ArrayView<T> Bias, ArrayView<T> Y, ArrayView<float> Statistics, RowLanes Lanes, float Eps) where T : unmanaged;
+    internal readonly struct Arguments<T>(ArrayView<T> x, ArrayView<T> weight, ArrayView<T> bias, ArrayView<T> y, ArrayView<float> statistics, RowLanes lanes, float eps) where T : unmanaged
+    {
+        public readonly ArrayView<T> X = x, Weight = weight, Bias = bias, Y = y;
+        public readonly ArrayView<float> Statistics = statistics;
+        public readonly RowLanes Lanes = lanes;
+        public readonly float Eps = eps;
+    }
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
-        int row = a.Lanes.Row, start = row * a.Lanes.Width, first = a.Lanes.Lane * TVector.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
-        float sum = 0f, squares = 0f;
-        for (int c = first; c < end; c += step) sum += TVector.Load<T, TStorage>(a.X, start + c).Sum();
-        float average = a.Lanes.Sum(sum, shared) / a.Lanes.Width;
+        var shared = RowLanes.Share();
+        int row = RowLanes.Row(a.Lanes);
+        var at = RowColumns.Of<TVector>(a.Lanes);
+        var head = RowHead<TVector>.Load<T, TStorage>(a.X, at.Start, at);
+        float sum = RowHead<TVector>.Sum(head, at);
+        for (int c = at.Rest; c < at.End; c += at.Step) sum += TVector.Sum(TVector.Load<T, TStorage>(a.X, at.Start + c));
+        float average = RowLanes.Sum(a.Lanes, sum, shared) / a.Lanes.Width;
         var mean = TVector.All(average);
-        for (int c = first; c < end; c += step)
+        head -= mean;
+        float squares = RowHead<TVector>.Sum(head * head, at);
+        for (int c = at.Rest; c < at.End; c += at.Step)
         {
-            var deviation = TVector.Load<T, TStorage>(a.X, start + c) - mean;
-            squares += (deviation * deviation).Sum();
+            var deviation = TVector.Load<T, TStorage>(a.X, at.Start + c) - mean;
+            squares += TVector.Sum(deviation * deviation);
         }
-        float inverse = 1f / XMath.Sqrt(a.Lanes.Sum(squares, shared) / a.Lanes.Width + a.Eps);
-        for (int c = first; c < end; c += step)
+        float inverse = 1f / XMath.Sqrt(RowLanes.Sum(a.Lanes, squares, shared) / a.Lanes.Width + a.Eps);
+        RowHead<TVector>.Store<T, TStorage>(a.Y, at, head * inverse * RowHead<TVector>.Load<T, TStorage>(a.Weight, 0, at) + RowHead<TVector>.Load<T, TStorage>(a.Bias, 0, at));
+        for (int c = at.Rest; c < at.End; c += at.Step)
         {
-            var xhat = (TVector.Load<T, TStorage>(a.X, start + c) - mean) * inverse;
-            TVector.Store<T, TStorage>(a.Y, start + c, xhat * TVector.Load<T, TStorage>(a.Weight, c) + TVector.Load<T, TStorage>(a.Bias, c));
+            var xhat = (TVector.Load<T, TStorage>(a.X, at.Start + c) - mean) * inverse;
+            TVector.Store<T, TStorage>(a.Y, at.Start + c, xhat * TVector.Load<T, TStorage>(a.Weight, c) + TVector.Load<T, TStorage>(a.Bias, c));
         }
-        if (a.Lanes.Lane != 0 || row >= a.Lanes.Rows) return;
+        if (RowLanes.Lane(a.Lanes) != 0 || row >= a.Lanes.Rows) return;
         a.Statistics[row] = average;
         a.Statistics[a.Lanes.Rows + row] = inverse;
     }
@@ -60,29 +70,37 @@ internal sealed partial class LayerNormBackward
         gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.Vectors<T>(weight), gpu.View<float>(statistics), gpu.Vectors<T>(dx), lanes));
 
-    internal readonly record struct Arguments<T>(
-        ArrayView<T> X, ArrayView<T> OutputGradient, ArrayView<T> Weight, ArrayView<float> Statistics, ArrayView<T> InputGradient, RowLanes Lanes) where T : unmanaged;
+    internal readonly struct Arguments<T>(ArrayView<T> x, ArrayView<T> outputGradient, ArrayView<T> weight, ArrayView<float> statistics, ArrayView<T> inputGradient, RowLanes lanes) where T : unmanaged
+    {
+        public readonly ArrayView<T> X = x, OutputGradient = outputGradient, Weight = weight;
+        public readonly ArrayView<float> Statistics = statistics;
+        public readonly ArrayView<T> InputGradient = inputGradient;
+        public readonly RowLanes Lanes = lanes;
+    }
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
-        int row = a.Lanes.Row, start = row * a.Lanes.Width, first = a.Lanes.Lane * TVector.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
-        int known = Math.Min(row, a.Lanes.Rows - 1);
-        float average = a.Statistics[known], inverse = a.Statistics[a.Lanes.Rows + known], sum = 0f, product = 0f;
+        var shared = RowLanes.Share();
+        int known = Math.Min(RowLanes.Row(a.Lanes), a.Lanes.Rows - 1);
+        var at = RowColumns.Of<TVector>(a.Lanes);
+        float average = a.Statistics[known], inverse = a.Statistics[a.Lanes.Rows + known];
         var mean = TVector.All(average);
-        for (int c = first; c < end; c += step)
+        var g = RowHead<TVector>.Load<T, TStorage>(a.OutputGradient, at.Start, at) * RowHead<TVector>.Load<T, TStorage>(a.Weight, 0, at);
+        var xhat = (RowHead<TVector>.Load<T, TStorage>(a.X, at.Start, at) - mean) * inverse;
+        float sum = RowHead<TVector>.Sum(g, at), product = RowHead<TVector>.Sum(g * xhat, at);
+        for (int c = at.Rest; c < at.End; c += at.Step)
         {
-            var g = TVector.Load<T, TStorage>(a.OutputGradient, start + c) * TVector.Load<T, TStorage>(a.Weight, c);
-            sum += g.Sum();
-            product += (g * ((TVector.Load<T, TStorage>(a.X, start + c) - mean) * inverse)).Sum();
+            var more = TVector.Load<T, TStorage>(a.OutputGradient, at.Start + c) * TVector.Load<T, TStorage>(a.Weight, c);
+            sum += TVector.Sum(more);
+            product += TVector.Sum(more * ((TVector.Load<T, TStorage>(a.X, at.Start + c) - mean) * inverse));
         }
-        var offset = TVector.All(a.Lanes.Sum(sum, shared) / a.Lanes.Width);
-        float slope = a.Lanes.Sum(product, shared) / a.Lanes.Width;
-        for (int c = first; c < end; c += step)
+        var offset = TVector.All(RowLanes.Sum(a.Lanes, sum, shared) / a.Lanes.Width);
+        float slope = RowLanes.Sum(a.Lanes, product, shared) / a.Lanes.Width;
+        RowHead<TVector>.Store<T, TStorage>(a.InputGradient, at, (g - offset - xhat * slope) * inverse);
+        for (int c = at.Rest; c < at.End; c += at.Step)
         {
-            var g = TVector.Load<T, TStorage>(a.OutputGradient, start + c) * TVector.Load<T, TStorage>(a.Weight, c);
-            var xhat = (TVector.Load<T, TStorage>(a.X, start + c) - mean) * inverse;
-            TVector.Store<T, TStorage>(a.InputGradient, start + c, (g - offset - xhat * slope) * inverse);
+            var more = TVector.Load<T, TStorage>(a.OutputGradient, at.Start + c) * TVector.Load<T, TStorage>(a.Weight, c);
+            TVector.Store<T, TStorage>(a.InputGradient, at.Start + c, (more - offset - (TVector.Load<T, TStorage>(a.X, at.Start + c) - mean) * inverse * slope) * inverse);
         }
     }
 }
@@ -91,7 +109,7 @@ internal sealed partial class LayerNormWeightGradient
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu)
     {
-        var rows = new RowParts(x.Dimensions[0]);
+        var rows = RowParts.Of(x.Dimensions[0], Size);
         var a = new Arguments<T>(
             gpu.Vectors<T>(x), gpu.Vectors<T>(dy), gpu.View<float>(statistics), gpu.Vectors<float>(parts), gpu.View<T>(weightGradient), gpu.View<T>(biasGradient),
             Size, rows.Rows, rows.Count);
@@ -113,6 +131,7 @@ internal sealed partial class LayerNormWeightGradient
 
     internal readonly struct Parts<T, TStorage> : IGpuColumnSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool ReadsOne => false;
         public static int Rows(Arguments<T> a) => a.Batch;
         public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);
 

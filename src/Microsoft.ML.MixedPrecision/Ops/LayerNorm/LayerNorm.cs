@@ -50,7 +50,7 @@ internal sealed class LayerNorm(float eps) : Op
     public override void Backward(BackwardPass pass)
     {
         var (x, dy, statistics) = (pass.Input(0), pass.OutputGradient, pass.Saved[0]);
-        var parts = pass.New("WeightGradientParts", ElementType.Single, new RowParts(pass.Batch).Count, 2, pass.OutputShape.Size);
+        var parts = pass.New("WeightGradientParts", ElementType.Single, RowParts.Of(pass.Batch, pass.OutputShape.Size).Count, 2, pass.OutputShape.Size);
         pass.Run(new LayerNormWeightGradient(x, dy, statistics, parts, pass.WeightGradient(Weight), pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
         var means = pass.New("GradientMeans", ElementType.Single, 2, pass.Batch);

@@ -27,7 +27,7 @@ internal sealed partial class MaxPool2dForward
 
     internal readonly struct Larger : IGpuFunction
     {
-        public float Apply(float x, float y) => RowLanes.Larger(x, y);
+        public float Apply(float x, float y) => x >= y || float.IsNaN(x) ? x : y;
     }
 }
 
@@ -67,7 +67,7 @@ internal sealed partial class MaxPool2dBackward
                 int o = ((n * g.OutHeight + oy) * g.OutWidth + ox) * g.Channels + c;
                 var max = TVector.Load<T, TStorage>(a.Y, o);
                 var wins = TVector.Map(new Winner(), value, max);
-                if (wins.Max() == 0f) continue;
+                if (TVector.Max(wins) == 0f) continue;
                 int top = Math.Max(oy * g.StrideY - g.PaddingY, 0), left = Math.Max(ox * g.StrideX - g.PaddingX, 0);
                 int right = Math.Min(ox * g.StrideX - g.PaddingX + g.KernelX, g.Width);
                 // Of equal pixels the first takes the gradient.

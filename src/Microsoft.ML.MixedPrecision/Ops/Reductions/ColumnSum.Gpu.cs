@@ -20,6 +20,7 @@ internal sealed partial class ColumnSum
 
     internal readonly struct PartSums<T, TStorage> : IGpuStoredSums<Arguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool ReadsOne => true;
         public static int Rows(Arguments<T> a) => a.Rows;
         public static TVector Origin<TVector>(Arguments<T> a, int firstRow, int column) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);
         public static TVector Origin<TVector>(TVector firstRow) where TVector : unmanaged, IGpuVector<TVector> => TVector.All(0f);

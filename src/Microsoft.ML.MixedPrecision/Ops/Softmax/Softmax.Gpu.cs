@@ -3,7 +3,7 @@ using ILGPU.Algorithms;
 
 namespace Microsoft.ML.MixedPrecision;
 
-// A row has up to 64 threads: each walks its columns again for each of the steps, and finds them in the cache.
+// A row has up to 64 threads, which keep its first 2,048 halves in registers; what lies behind is walked again for each of the steps.
 
 internal sealed partial class SoftmaxForward
 {
@@ -15,18 +15,27 @@ internal sealed partial class SoftmaxForward
             gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(gpu.Vectors<T>(x), gpu.Vectors<T>(y), lanes));
     }
 
-    internal readonly record struct Arguments<T>(ArrayView<T> X, ArrayView<T> Y, RowLanes Lanes) where T : unmanaged;
+    internal readonly struct Arguments<T>(ArrayView<T> x, ArrayView<T> y, RowLanes lanes) where T : unmanaged
+    {
+        public readonly ArrayView<T> X = x, Y = y;
+        public readonly RowLanes Lanes = lanes;
+    }
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
-        int start = a.Lanes.Row * a.Lanes.Width, first = a.Lanes.Lane * TVector.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
-        float max = float.NegativeInfinity, sum = 0f;
-        for (int c = first; c < end; c += step) max = RowLanes.Larger(max, TVector.Load<T, TStorage>(a.X, start + c).Max());
-        var exponential = new ExponentialOf(a.Lanes.Max(max, shared));
-        for (int c = first; c < end; c += step) sum += exponential.Of<T, TStorage, TVector>(a.X, start + c).Sum();
-        float share = 1f / a.Lanes.Sum(sum, shared);
-        for (int c = first; c < end; c += step) TVector.Store<T, TStorage>(a.Y, start + c, exponential.Of<T, TStorage, TVector>(a.X, start + c) * share);
+        var shared = RowLanes.Share();
+        var at = RowColumns.Of<TVector>(a.Lanes);
+        var head = RowHead<TVector>.Load<T, TStorage>(a.X, at.Start, at);
+        // NaN shows in the sum. Where the maximum is infinite, so does that.
+        float max = RowHead<TVector>.Max(head);
+        for (int c = at.Rest; c < at.End; c += at.Step) max = XMath.Max(max, TVector.Max(TVector.Load<T, TStorage>(a.X, at.Start + c)));
+        var exponential = new ExponentialOf(RowLanes.Max(a.Lanes, max, shared));
+        head = RowHead<TVector>.Map(exponential, head);
+        float sum = RowHead<TVector>.Sum(head, at);
+        for (int c = at.Rest; c < at.End; c += at.Step) sum += TVector.Sum(exponential.Of<T, TStorage, TVector>(a.X, at.Start + c));
+        float share = 1f / RowLanes.Sum(a.Lanes, sum, shared);
+        RowHead<TVector>.Store<T, TStorage>(a.Y, at, head * share);
+        for (int c = at.Rest; c < at.End; c += at.Step) TVector.Store<T, TStorage>(a.Y, at.Start + c, exponential.Of<T, TStorage, TVector>(a.X, at.Start + c) * share);
     }
 }
 
@@ -53,16 +62,22 @@ internal sealed partial class SoftmaxBackward
             gpu.ForLanes(lanes, Run<T, TStorage, TVector>, new Arguments<T>(gpu.Vectors<T>(y), gpu.Vectors<T>(dy), gpu.Vectors<T>(dx), lanes));
     }
 
-    internal readonly record struct Arguments<T>(ArrayView<T> Y, ArrayView<T> OutputGradient, ArrayView<T> InputGradient, RowLanes Lanes) where T : unmanaged;
+    internal readonly struct Arguments<T>(ArrayView<T> y, ArrayView<T> outputGradient, ArrayView<T> inputGradient, RowLanes lanes) where T : unmanaged
+    {
+        public readonly ArrayView<T> Y = y, OutputGradient = outputGradient, InputGradient = inputGradient;
+        public readonly RowLanes Lanes = lanes;
+    }
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
     {
-        var shared = SharedMemory.Allocate<float>(IlgpuBackend.ReductionThreads);
-        int start = a.Lanes.Row * a.Lanes.Width, first = a.Lanes.Lane * TVector.Width, step = a.Lanes.Lanes * TVector.Width, end = a.Lanes.End;
-        float sum = 0f;
-        for (int c = first; c < end; c += step) sum += (TVector.Load<T, TStorage>(a.OutputGradient, start + c) * TVector.Load<T, TStorage>(a.Y, start + c)).Sum();
-        var mean = TVector.All(a.Lanes.Sum(sum, shared));
-        for (int c = first; c < end; c += step)
-            TVector.Store<T, TStorage>(a.InputGradient, start + c, TVector.Load<T, TStorage>(a.Y, start + c) * (TVector.Load<T, TStorage>(a.OutputGradient, start + c) - mean));
+        var shared = RowLanes.Share();
+        var at = RowColumns.Of<TVector>(a.Lanes);
+        RowHead<TVector> y = RowHead<TVector>.Load<T, TStorage>(a.Y, at.Start, at), gradient = RowHead<TVector>.Load<T, TStorage>(a.OutputGradient, at.Start, at);
+        float sum = RowHead<TVector>.Sum(gradient * y, at);
+        for (int c = at.Rest; c < at.End; c += at.Step) sum += TVector.Sum(TVector.Load<T, TStorage>(a.OutputGradient, at.Start + c) * TVector.Load<T, TStorage>(a.Y, at.Start + c));
+        var mean = TVector.All(RowLanes.Sum(a.Lanes, sum, shared));
+        RowHead<TVector>.Store<T, TStorage>(a.InputGradient, at, y * (gradient - mean));
+        for (int c = at.Rest; c < at.End; c += at.Step)
+            TVector.Store<T, TStorage>(a.InputGradient, at.Start + c, TVector.Load<T, TStorage>(a.Y, at.Start + c) * (TVector.Load<T, TStorage>(a.OutputGradient, at.Start + c) - mean));
     }
 }

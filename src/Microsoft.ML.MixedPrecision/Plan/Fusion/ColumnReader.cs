@@ -6,8 +6,8 @@ namespace Microsoft.ML.MixedPrecision;
 /// </summary>
 internal abstract class ColumnReader : Kernel
 {
-    /// <summary>Rows of the shortest parts that a backend cuts: those of the smallest tile of <see cref="TensorProduct"/>.</summary>
-    private const int ShortestPart = 64;
+    /// <summary>Rows of the smallest tile of <see cref="TensorProduct"/>.</summary>
+    private const int ShortestTile = 64;
 
     /// <summary>What is summed: [..., columns].</summary>
     public abstract Tensor From { get; }
@@ -21,8 +21,8 @@ internal abstract class ColumnReader : Kernel
     /// <summary>The product that writes <see cref="From"/> and has this as its <see cref="MatrixProduct.Reader"/>; null where none has. Set by <see cref="Fusion"/>.</summary>
     public MatrixProduct? Producer { get; set; }
 
-    /// <summary>Parts of which there must be room for the rows of <paramref name="from"/>.</summary>
-    public static int MostParts(Tensor from) => (ChannelParts.Rows(from) + ShortestPart - 1) / ShortestPart;
+    /// <summary>Parts of which there must be room for the rows of <paramref name="from"/>: tiles, or what is cut where no product sums.</summary>
+    public static int MostParts(Tensor from) => Math.Max((ChannelParts.Rows(from) + ShortestTile - 1) / ShortestTile, ChannelParts.Most(from));
 
     /// <summary>Hands its sums to a GPU kernel that has the rows at hand.</summary>
     public abstract Action Give<T, TStorage>(IlgpuBackend gpu, IGpuSumsUser user)

@@ -32,8 +32,8 @@ internal sealed partial class GradientScan
             var g = TStorage.Load8(a.Gradients, i);
             var squares = g * g;
             // Not finite: a square may overflow, but g - g is NaN for infinities and NaN, 0 for all else.
-            float bad = (g - g).Sum();
-            return new(squares.Sum(), bad == 0f ? AllFinite : FirstOf(a, i, i + 8));
+            float bad = Vector8.Sum(g - g);
+            return new(Vector8.Sum(squares), bad == 0f ? AllFinite : FirstOf(a, i, i + 8));
         }
 
         private static Found Rest(Arguments<T> a, int start)

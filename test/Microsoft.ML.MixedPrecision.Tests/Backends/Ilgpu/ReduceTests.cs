@@ -39,12 +39,11 @@ public sealed class ReduceTests
         }
     }
 
-    private static float Expected(ReadOnlySpan<float> values)
+    private static float Expected(ReadOnlySpan<float> values, int lines = IlgpuBackend.ReductionThreads)
     {
-        const int Threads = IlgpuBackend.ReductionThreads;
-        var totals = new float[Threads];
-        for (int i = 0; i < values.Length; i++) totals[i % Threads] += values[i];
-        for (int stride = Threads / 2; stride > 0; stride /= 2)
+        var totals = new float[lines];
+        for (int i = 0; i < values.Length; i++) totals[i % lines] += values[i];
+        for (int stride = lines / 2; stride > 0; stride /= 2)
             for (int t = 0; t < stride; t++) totals[t] += totals[t + stride];
         return totals[0];
     }
@@ -58,6 +57,29 @@ public sealed class ReduceTests
     {
         var scan = new GradientScan(new Tensor("gradients", ElementType.Working, Region.Parameters, parameters));
         Assert.AreEqual((partLength, parts), (scan.PartLength, scan.Parts));
+    }
+
+    /// <summary>Line l of a group takes items l, l + lines ..., and a tree adds the lines.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
+    public void Parts_are_joined_in_their_fixed_order(BackendRow row)
+    {
+        foreach (var (segments, items, lines) in ((int, int, int)[])[(5, 1, 1), (5, 7, 1), (9, 16, 1), (5, 17, 64), (3, 333, 64), (257, 75, 32), (700, 30, 16), (4099, 20, 8)])
+        {
+            using var backend = (IlgpuBackend)row.Create();
+            backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 4L * segments * items, [Region.Staging] = 4 * segments });
+            var x = new Tensor("x", ElementType.Single, Region.Activations, items, segments) { ArenaOffset = 0 };
+            var sums = new Tensor("sums", ElementType.Single, Region.Staging, segments) { ArenaOffset = 0 };
+            var random = new Random(3);
+            float[] values = [.. Enumerable.Range(0, items * segments).Select(_ => (float)(random.NextDouble() - 0.5) * MathF.Pow(10f, random.Next(-4, 5)))], actual = new float[segments];
+            backend.Upload(x, values);
+            backend.ReduceParts<PartTotals, float, PartArguments>(segments, items, new(segments, items, backend.View<float>(x), backend.View<float>(sums)))();
+            backend.Download(sums, actual);
+            for (int s = 0; s < segments; s++)
+            {
+                float expected = Expected([.. Enumerable.Range(0, items).Select(i => values[i * segments + s])], lines);
+                Assert.AreEqual(BitConverter.SingleToUInt32Bits(expected), BitConverter.SingleToUInt32Bits(actual[s]), $"segment {s} of {segments}, {items} items");
+            }
+        }
     }
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
@@ -93,6 +115,17 @@ public sealed class ReduceTests
     internal readonly record struct Arguments(ArrayView<float> X, ArrayView<int> Lengths, ArrayView<float> Sums, ArrayView<int> Places, int Pitch);
 
     internal readonly record struct Value(float Sum, int Place);
+
+    internal readonly record struct PartArguments(int Segments, int Items, ArrayView<float> X, ArrayView<float> Sums);
+
+    internal readonly struct PartTotals : IGpuReduction<float, PartArguments>
+    {
+        public static float Nothing => 0f;
+        public static int Items(PartArguments a, int segment) => a.Items;
+        public static float Load(PartArguments a, int segment, int item) => a.X[item * a.Segments + segment];
+        public static float Combine(float x, float y) => x + y;
+        public static void Store(PartArguments a, int segment, float total) => a.Sums[segment] = total;
+    }
 
     internal readonly struct SumAndPlace : IGpuReduction<Value, Arguments>
     {

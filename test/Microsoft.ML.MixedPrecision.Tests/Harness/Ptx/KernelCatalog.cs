@@ -59,6 +59,7 @@ internal static class KernelCatalog
         {
             kernels.UnionWith(OfResidentRows(precision));
             if (precision == Precision.Mixed) kernels.UnionWith(TensorPtxTests.Kernels());
+            kernels.UnionWith(OfManyParts(precision));
             foreach (int channels in (int[])[8, 3])
             {
                 foreach (var plan in Plans(precision, channels))
@@ -71,6 +72,15 @@ internal static class KernelCatalog
             }
         }
         return ([.. kernels.OrderBy(NameOf, StringComparer.Ordinal)], [.. bound]);
+    }
+
+    /// <summary>What joins sums of columns that have many rows.</summary>
+    private static IReadOnlyCollection<BoundKernel> OfManyParts(Precision precision)
+    {
+        using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
+        using var session = new TrainingSession(PlanBuilder.Build(
+            Network.Vector(8).LayerNorm().BatchNorm().Linear(3), new PlanOptions(1 << 14, precision, new SoftmaxCrossEntropy(), new Sgd())), backend);
+        return [.. backend.Kernels];
     }
 
     /// <summary>What gathers batches from rows that lie on the device; not a plan's.</summary>

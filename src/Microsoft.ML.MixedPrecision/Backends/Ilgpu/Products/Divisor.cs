@@ -26,7 +26,10 @@ internal readonly record struct Divisor
     /// <summary>What is divided by.</summary>
     public int Value { get; }
 
-    public int Divide(int n) => (int)((ulong)(uint)n * _magic >> _shift);
+    public int Divide(int n) => Quotient(n, this);
+
+    /// <summary><see cref="Divide"/> for kernels that have the divisor a few calls deep.</summary>
+    public static int Quotient(int n, Divisor divisor) => (int)((ulong)(uint)n * divisor._magic >> divisor._shift);
 
     /// <summary>One of two, without a branch.</summary>
     public static Divisor Select(bool takeFirst, Divisor first, Divisor second) => new(

@@ -30,10 +30,10 @@ internal interface IGpuVector<TSelf> where TSelf : unmanaged, IGpuVector<TSelf>
     static abstract TSelf Map<TFunction>(TFunction function, TSelf x, TSelf y) where TFunction : struct, IGpuFunction;
 
     /// <summary>All elements, as a tree.</summary>
-    float Sum();
+    static abstract float Sum(TSelf x);
 
-    /// <summary>The largest element; NaN wins.</summary>
-    float Max();
+    /// <summary>The largest element; where one is NaN, that or another.</summary>
+    static abstract float Max(TSelf x);
 
     static abstract TSelf operator +(TSelf x, TSelf y);
     static abstract TSelf operator -(TSelf x, TSelf y);

@@ -1,20 +1,35 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// Some rows of a matrix for a thread that keeps what it knows of its columns, such as a mean and a weight, in registers.
-/// Which rows they are changes no bit.
+/// Four rows of a matrix for a thread that keeps what it knows of its columns, such as a mean and a weight, in registers: a quarter of the rows apart, so that neighbouring
+/// threads read neighbouring bytes, of narrow matrices too. Which rows they are changes no bit.
 /// </summary>
-internal readonly record struct RowWalk(int Rows, int Columns)
+internal readonly struct RowWalk(int rows, int columns, int apart, Divisor across)
 {
-    private const int RowsPerThread = 4;
+    public readonly int Rows = rows, Columns = columns, Apart = apart;
+    private readonly Divisor _across = across;
 
-    /// <summary>Threads, for vectors of a width.</summary>
-    public long Threads(int width) => (long)((Rows + RowsPerThread - 1) / RowsPerThread) * (Columns / width);
+    public static RowWalk Of(int rows, int columns, int vectorWidth) => new(rows, columns, (rows + 3) >> 2, new(columns / vectorWidth));
 
-    /// <summary>A thread's first column, and its rows.</summary>
-    public (int Column, int Start, int End) Of(int thread, int width)
+    public long Threads => (long)Apart * _across.Value;
+
+    /// <summary>A thread's first row, and its first column.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (int Row, int Column) Of<TVector>(RowWalk walk, int thread) where TVector : unmanaged, IGpuVector<TVector>
     {
-        int across = Columns / width, few = thread / across, start = few * RowsPerThread;
-        return ((thread - few * across) * width, start, Math.Min(start + RowsPerThread, Rows));
+        int row = Divisor.Quotient(thread, walk._across), across = walk.Columns >> TVector.Shift;
+        return (row, (thread - row * across) * TVector.Width);
     }
+
+    /// <summary>A thread's vectors of its four rows, all read at once: 64 bytes under way. Of a row beyond the last, those of the last.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static RowHead<TVector> Load<T, TStorage, TVector>(ArrayView<T> from, RowWalk walk, int row, int column)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> => new(
+        TVector.Load<T, TStorage>(from, row * walk.Columns + column),
+        TVector.Load<T, TStorage>(from, Math.Min(row + walk.Apart, walk.Rows - 1) * walk.Columns + column),
+        TVector.Load<T, TStorage>(from, Math.Min(row + walk.Apart * 2, walk.Rows - 1) * walk.Columns + column),
+        TVector.Load<T, TStorage>(from, Math.Min(row + walk.Apart * 3, walk.Rows - 1) * walk.Columns + column));
 }

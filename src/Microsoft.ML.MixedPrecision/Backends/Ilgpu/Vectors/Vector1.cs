@@ -35,7 +35,7 @@ internal readonly record struct Vector1(float Value) : IGpuVector<Vector1>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector1 operator *(Vector1 x, float y) => new(x.Value * y);
 
-    public float Sum() => Value;
+    public static float Sum(Vector1 x) => x.Value;
 
-    public float Max() => Value;
+    public static float Max(Vector1 x) => x.Value;
 }

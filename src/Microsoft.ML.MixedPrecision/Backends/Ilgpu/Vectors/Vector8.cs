@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
+using ILGPU.Algorithms;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -38,12 +39,10 @@ internal readonly record struct Vector8(float E0, float E1, float E2, float E3, 
     public static Vector8 operator *(Vector8 x, float y) => new(x.E0 * y, x.E1 * y, x.E2 * y, x.E3 * y, x.E4 * y, x.E5 * y, x.E6 * y, x.E7 * y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public float Sum() => ((E0 + E1) + (E2 + E3)) + ((E4 + E5) + (E6 + E7));
+    public static float Sum(Vector8 x) => ((x.E0 + x.E1) + (x.E2 + x.E3)) + ((x.E4 + x.E5) + (x.E6 + x.E7));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public float Max() => RowLanes.Larger(
-        RowLanes.Larger(RowLanes.Larger(E0, E1), RowLanes.Larger(E2, E3)),
-        RowLanes.Larger(RowLanes.Larger(E4, E5), RowLanes.Larger(E6, E7)));
+    public static float Max(Vector8 x) => XMath.Max(XMath.Max(XMath.Max(x.E0, x.E1), XMath.Max(x.E2, x.E3)), XMath.Max(XMath.Max(x.E4, x.E5), XMath.Max(x.E6, x.E7)));
 }
 
 /// <summary>16 bytes: ILGPU moves them in one instruction where it knows the address for a multiple of 16, as that of an arena is.</summary>
@@ -57,7 +56,8 @@ internal interface IHalfBits
 {
     static abstract float FromBits(uint bits);
 
-    static abstract uint ToBits(float value);
+    /// <summary>Two floats rounded as the storage rounds, the first in the low bits.</summary>
+    static abstract uint Pack(float low, float high);
 }
 
 /// <summary>Eight halves in four words, the first in the low bits of the first.</summary>
@@ -73,14 +73,11 @@ internal static class HalfVector
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<T, TBits>(ArrayView<T> to, int place, Vector8 values) where T : unmanaged where TBits : struct, IHalfBits =>
-        to.Cast<Words4>()[place >> 3] = new(Pack<TBits>(values.E0, values.E1), Pack<TBits>(values.E2, values.E3), Pack<TBits>(values.E4, values.E5), Pack<TBits>(values.E6, values.E7));
+        to.Cast<Words4>()[place >> 3] = new(TBits.Pack(values.E0, values.E1), TBits.Pack(values.E2, values.E3), TBits.Pack(values.E4, values.E5), TBits.Pack(values.E6, values.E7));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Low<TBits>(uint word) where TBits : struct, IHalfBits => TBits.FromBits(word & 0xFFFF);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float High<TBits>(uint word) where TBits : struct, IHalfBits => TBits.FromBits(word >> 16);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Pack<TBits>(float low, float high) where TBits : struct, IHalfBits => TBits.ToBits(low) | TBits.ToBits(high) << 16;
 }
