@@ -25,10 +25,11 @@ internal static class TuneVerb
             foreach (var product in plan.Train.Select(step => step.Kernel).OfType<MatrixProduct>().DistinctBy(p => (p.M, p.N, p.K, p.Count, p.A.GetType(), p.B.GetType(), p.Next?.Name)))
             {
                 var choice = TensorBinder.PlanOf(backend, product);
-                double model = choice.Cycles(product.M, product.N, product.Count), least = double.PositiveInfinity;
+                int byElements = TensorBinder.ByElements(product);
+                double model = choice.Cycles(product.M, product.N, product.Count, byElements), least = double.PositiveInfinity;
                 foreach (var layout in TensorPlan.Candidates(product.M, product.N, product.K, product.Count, choice.Tile.OfWarpGroups))
                 {
-                    if (layout != choice && layout.Cycles(product.M, product.N, product.Count) > WorthATry * model) continue;
+                    if (layout != choice && layout.Cycles(product.M, product.N, product.Count, byElements) > WorthATry * model) continue;
                     double seconds = Timing.Quick(backend, backend.Bind(new Laid(product, layout)));
                     Show(name, product, layout, seconds, layout == choice);
                     if (layout == choice) chosen += seconds;

@@ -17,6 +17,8 @@ internal sealed partial class ActivationBackward<TFunction>
 
     internal readonly struct GpuElement<T, TStorage>(ArrayView<T> kept, float parameter) : IGpuElement, IGpuFunction where T : unmanaged where TStorage : struct, IStorage<T>
     {
+        public static bool KeepsValues => false;
+
         private readonly ArrayView<T> _kept = kept;
         private readonly float _parameter = parameter;
 

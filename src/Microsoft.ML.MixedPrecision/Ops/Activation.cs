@@ -76,6 +76,8 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
     /// <summary>f, for the kernel that computes its argument.</summary>
     internal readonly struct Element(float parameter) : ICpuElement, IGpuElement, IGpuFunction
     {
+        public static bool KeepsValues => false;
+
         private readonly float _parameter = parameter;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

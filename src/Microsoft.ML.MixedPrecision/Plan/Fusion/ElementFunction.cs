@@ -24,6 +24,9 @@ internal interface IGpuMap
 /// <summary>What a GPU kernel does with a value as it stores it.</summary>
 internal interface IGpuElement : IGpuMap
 {
+    /// <summary>Whether values stay as they are: then they need not become floats on their way.</summary>
+    static abstract bool KeepsValues { get; }
+
     /// <param name="place">Of the value in its tensor.</param>
     float Apply(float value, int place);
 }
@@ -43,6 +46,7 @@ internal interface IGpuElementUser
 /// <summary>Nothing follows: values are stored as they are.</summary>
 internal readonly struct Unchanged : ICpuElement, IGpuElement
 {
+    public static bool KeepsValues => true;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place, int count) => value;
     public float Apply(float value, int place) => value;

@@ -42,7 +42,7 @@ public sealed class TensorPlanTests
             Tensor gradient = new("gradient", ElementType.Working, Region.Activations, g.OutPixels, g.Filters), weights = new("weights", ElementType.Working, Region.Parameters, g.Groups * (int)g.GroupWeights);
             var image = new Tensor("image", ElementType.Working, Region.Activations, g.InPixels, g.Channels);
             var product = new MatrixProduct("Test", new GradientPatchesOperand(gradient, g, 0), new ReversedTapsOperand(weights, g, 0), image, 0, g.Channels, count: groups, step: g.GroupChannels);
-            var (plan, phases) = (TensorPlan.Of(product, warpGroups: false), GradientPhases.Of(product));
+            var (plan, phases) = (TensorPlan.Of(product, warpGroups: false, byElements: 0), GradientPhases.Of(product));
             Assert.AreEqual((4, batch * 7 * 7, 4 * g.GroupFilters), (phases.Count, phases.MostRows, phases.MostDepth));
             Assert.AreEqual(batch == 1, plan.Parts > 1, $"batch {batch}: {plan}");
             Assert.IsGreaterThanOrEqualTo(phases.MostDepth, plan.Parts * plan.PartDepth);

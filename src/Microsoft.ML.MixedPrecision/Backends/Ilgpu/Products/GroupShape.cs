@@ -16,6 +16,9 @@ internal interface IGroupShape
     /// costs a stage; groups that share one fill each other's gaps.
     /// </summary>
     static abstract int Pending { get; }
+
+    /// <summary>For <see cref="TileWalk"/>.</summary>
+    static abstract int BandShift { get; }
 }
 
 /// <summary>256 rows by two warp groups in 4 stages: with 128 columns 192 KB, one group to a multiprocessor.</summary>
@@ -25,6 +28,7 @@ internal readonly struct TallGroups : IGroupShape
     public static int Blocks => 2;
     public static int Stages => 4;
     public static int Pending => 1;
+    public static int BandShift => 3;
 }
 
 /// <summary>128 rows by two warp groups in 3 stages: with 128 columns 96 KB, two to a multiprocessor; with 64 columns 72 KB, three.</summary>
@@ -34,6 +38,7 @@ internal readonly struct PairedGroups : IGroupShape
     public static int Blocks => 1;
     public static int Stages => 3;
     public static int Pending => 0;
+    public static int BandShift => 4;
 }
 
 /// <summary>64 rows by one warp group in 5 stages: with 64 columns 80 KB, two to a multiprocessor. For products of few tiles, where a step's wait counts.</summary>
@@ -43,4 +48,5 @@ internal readonly struct SingleGroup : IGroupShape
     public static int Blocks => 1;
     public static int Stages => 5;
     public static int Pending => 1;
+    public static int BandShift => 5;
 }

@@ -98,7 +98,7 @@ internal static class PortableProduct
         var run = gpu.ForGroups(new Index3D(checked(product.Count * Tiles(m)), Tiles(n), parts), new Index3D(Threads, 1, 1), Run<T, TStorage, TA, TB, TElement>, new Arguments<T, TA, TB, TElement>(
             gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), m, n, k, Tiles(m), parts, PartDepth(k, parts), partialSums, target));
         if (parts == 1) return run;
-        var add = gpu.For((long)product.Count * m * n, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(partialSums, parts, m, n, target));
+        var add = PartTotal.Bind<T, TStorage, TElement>(gpu, product.Count, m, n, parts, partialSums, target);
         return () => { run(); add(); };
     }
 

@@ -46,18 +46,33 @@ internal readonly record struct ProductTarget<T, TElement>(ArrayView<T> C, Array
     }
 }
 
-/// <summary>The second launch of a product whose k was cut into parts: adds the parts' sums of each element, in their order: [products, parts, m, n].</summary>
+/// <summary>The second launch of a product whose k was cut into parts: adds the parts' sums of each element: [products, parts, m, n].</summary>
 internal static class PartTotal
 {
-    internal readonly record struct Arguments<T, TElement>(ArrayView<float> PartialSums, int Parts, int M, int N, ProductTarget<T, TElement> Target)
+    /// <param name="Elements">Of one product's C.</param>
+    internal readonly record struct Arguments<T, TElement>(ArrayView<float> PartialSums, int Parts, Divisor Elements, Divisor Columns, ProductTarget<T, TElement> Target)
         where T : unmanaged where TElement : struct, IGpuElement;
 
-    public static void Run<T, TStorage, TElement>(Index1D i, Arguments<T, TElement> a)
+    public static Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, int count, int m, int n, int parts, ArrayView<float> partialSums, ProductTarget<T, TElement> target)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
+        gpu.ReduceParts<Total<T, TStorage, TElement>, float, Arguments<T, TElement>>(checked(count * m * n), parts, new(partialSums, parts, new(m * n), new(n), target));
+
+    internal readonly struct Total<T, TStorage, TElement> : IGpuReduction<float, Arguments<T, TElement>>
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
-        int elements = a.M * a.N, product = i / elements, element = i - product * elements, row = element / a.N;
-        float sum = 0f;
-        for (int part = 0; part < a.Parts; part++) sum += a.PartialSums[(product * a.Parts + part) * elements + element];
-        ProductTarget<T, TElement>.At(a.Target, product, a.N).Store<TStorage>(row, element - row * a.N, sum);
+        public static float Nothing => 0f;
+
+        public static int Items(Arguments<T, TElement> a, int element) => a.Parts;
+
+        public static float Load(Arguments<T, TElement> a, int element, int part) =>
+            a.PartialSums[element + (Divisor.Quotient(element, a.Elements) * (a.Parts - 1) + part) * a.Elements.Value];
+
+        public static float Combine(float x, float y) => x + y;
+
+        public static void Store(Arguments<T, TElement> a, int element, float sum)
+        {
+            int product = Divisor.Quotient(element, a.Elements), inProduct = element - product * a.Elements.Value, row = Divisor.Quotient(inProduct, a.Columns);
+            ProductTarget<T, TElement>.At(a.Target, product, a.Columns.Value).Store<TStorage>(row, inProduct - row * a.Columns.Value, sum);
+        }
     }
 }

@@ -35,6 +35,7 @@ internal static class StridedGradient
         public readonly ArrayView<T> A = a, B = b;
         public readonly GradientPhases Phases = phases;
         public readonly int StepA = stepA, StepB = stepB, Count = count, Rows = rows, N = n, Parts = parts, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
+        public readonly Divisor ByTilesAcross = new(tilesAcross);
         public readonly int Alternate = phases.SkipPixels ? 1 : 0;
         public readonly ArrayView<float> PartialSums = partialSums;
         public readonly int WholeChunks = wholeChunks ? 1 : 0;
@@ -113,7 +114,7 @@ internal static class StridedGradient
         if (place.Tile >= tilesDown * a.TilesAcross) return; // the phase is smaller than the largest
         TensorProduct.Tile<T, TStorage, TShape, TA, DepthChunks, TB, DepthChunks, TElement, NoSums, PhaseRows>(
             new(a.A, a.B, TA.Of(GradientPhases.Patches(a.Phases, y, x)), TB.Of(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
-                a.Parts, a.PartDepth, tilesDown, a.TilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
+                a.Parts, a.PartDepth, tilesDown, a.ByTilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
             place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 
@@ -127,7 +128,7 @@ internal static class StridedGradient
         if (place.Tile >= tilesDown * a.TilesAcross) return;
         WarpGroupProduct.Tile<T, TStorage, TShape, TGroupSums, GpuPatches, DepthLines, GpuTransposed<GpuPhaseTaps>, DepthLines, TElement, NoSums, PhaseRows>(
             new(a.A, a.B, new(GradientPhases.Patches(a.Phases, y, x)), new(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
-                a.Parts, a.PartDepth, tilesDown, a.TilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
+                a.Parts, a.PartDepth, tilesDown, a.ByTilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
             place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 

@@ -14,7 +14,14 @@ internal static class TensorBinder
     }
 
     /// <summary>How a product is laid out: for warp groups where the device has them and both operands come in whole chunks.</summary>
-    public static TensorPlan PlanOf(IlgpuBackend gpu, MatrixProduct product) => TensorPlan.Of(product, gpu.HasWarpGroups && Whole(product.A) && Whole(product.B));
+    public static TensorPlan PlanOf(IlgpuBackend gpu, MatrixProduct product)
+    {
+        int byElements = ByElements(product);
+        return TensorPlan.Of(product, gpu.HasWarpGroups && byElements == 0, byElements);
+    }
+
+    /// <summary>Operands that do not come in whole chunks.</summary>
+    public static int ByElements(MatrixProduct product) => (Whole(product.A) ? 0 : 1) + (Whole(product.B) ? 0 : 1);
 
     /// <summary>Rows of each part for which a product sums the columns of what it stores: those of a tile, where they adjoin. 0 where it does not.</summary>
     public static int RowsSummed(MatrixProduct product, TensorPlan plan) =>
@@ -125,17 +132,17 @@ internal static class TensorBinder
 
         private TensorProduct.Arguments<T, TA, TB, TElement, TSums> Arguments<TElement, TA, TB>(TElement element, TA a, TB b)
             where TElement : struct, IGpuElement where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> => new(
-            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), product.M, product.N, product.K, plan.Parts, plan.PartDepth, TilesDown, TilesAcross,
+            gpu.View<T>(product.A.Source), gpu.View<T>(product.B.Source), a, b, checked((int)product.A.Step), checked((int)product.B.Step), product.M, product.N, product.K, plan.Parts, plan.PartDepth, TilesDown, new(TilesAcross),
             _partialSums, StoresWhole(product), ProductTarget<T, TElement>.Of(gpu, product, element), sums);
 
         private Action Launch<TArguments>(Action<TArguments> kernel, TArguments arguments) where TArguments : struct => gpu.ForGroups(
-            new Index3D(checked(product.Count * TilesDown * TilesAcross), plan.Parts, 1), new Index3D(plan.Tile.Threads, 1, 1), kernel, arguments, plan.Tile.LimitedTo, plan.Tile.SharedBytes);
+            new Index3D(checked(TilesDown * TilesAcross), plan.Parts, product.Count), new Index3D(plan.Tile.Threads, 1, 1), kernel, arguments, plan.Tile.LimitedTo, plan.Tile.SharedBytes);
 
         /// <summary>Where k is cut into parts, a second launch adds their sums.</summary>
         private Action WithParts<TElement>(Action run, ProductTarget<T, TElement> target) where TElement : struct, IGpuElement
         {
             if (plan.Parts == 1) return run;
-            var add = gpu.For((long)product.Count * product.M * product.N, PartTotal.Run<T, TStorage, TElement>, new PartTotal.Arguments<T, TElement>(_partialSums, plan.Parts, product.M, product.N, target));
+            var add = PartTotal.Bind<T, TStorage, TElement>(gpu, product.Count, product.M, product.N, plan.Parts, _partialSums, target);
             return () => { run(); add(); };
         }
     }

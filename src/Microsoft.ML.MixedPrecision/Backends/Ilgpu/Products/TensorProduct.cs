@@ -25,15 +25,12 @@ internal static class TensorProduct
     /// <summary>Stages of the ring.</summary>
     public const int Stages = 3;
 
-    /// <summary>Rows of tiles that neighbouring groups share, so that what they read stays in the L2 cache.</summary>
-    private const int BandRows = 16;
-
     /// <summary>
     /// What a launch is given. Fields, and everything is passed on by value: where a kernel of this size takes the address of its arguments, as a call of
     /// a property does, ILGPU 1.5.3 may leave them all in local memory.
     /// </summary>
     internal readonly struct Arguments<T, TA, TB, TElement, TSums>(
-        ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int stepA, int stepB, int m, int n, int k, int parts, int partDepth, int tilesDown, int tilesAcross,
+        ArrayView<T> a, ArrayView<T> b, TA tileA, TB tileB, int stepA, int stepB, int m, int n, int k, int parts, int partDepth, int tilesDown, Divisor tilesAcross,
         ArrayView<float> partialSums, bool wholeChunks, ProductTarget<T, TElement> target, TSums sums)
         where T : unmanaged where TA : struct, IGpuTile<TA> where TB : struct, IGpuTile<TB> where TElement : struct, IGpuElement where TSums : struct
     {
@@ -41,7 +38,8 @@ internal static class TensorProduct
         public readonly TA TileA = tileA;
         public readonly TB TileB = tileB;
         public readonly int StepA = stepA, StepB = stepB;
-        public readonly int M = m, N = n, K = k, Parts = parts, PartDepth = partDepth, TilesDown = tilesDown, TilesAcross = tilesAcross;
+        public readonly int M = m, N = n, K = k, Parts = parts, PartDepth = partDepth, TilesDown = tilesDown;
+        public readonly Divisor TilesAcross = tilesAcross;
         public readonly ArrayView<float> PartialSums = partialSums;
         public readonly int WholeChunks = wholeChunks ? 1 : 0;
         public readonly ProductTarget<T, TElement> Target = target;
@@ -53,10 +51,7 @@ internal static class TensorProduct
         where TA : struct, IGpuTile<TA> where TLayoutA : struct, ITileLayout
         where TB : struct, IGpuTile<TB> where TLayoutB : struct, ITileLayout
         where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
-    {
-        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles; // one after the other
-        Tile<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums, AllRows>(a, product, Grid.IdxX - product * tiles, new AllRows(a.M));
-    }
+        => Tile<T, TStorage, TShape, TA, TLayoutA, TB, TLayoutB, TElement, TSums, AllRows>(a, Grid.IdxZ, Grid.IdxX, new AllRows(a.M));
 
     /// <summary>What a group does.</summary>
     /// <param name="group">Among those of the product.</param>
@@ -71,10 +66,8 @@ internal static class TensorProduct
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8);
         var shared = TShape.Shared();
 
-        // Bands of tiles, each walked column by column.
-        int bandSize = BandRows * a.TilesAcross, band = group / bandSize, inBand = group - band * bandSize;
-        int bandRows = Math.Min(BandRows, a.TilesDown - band * BandRows), across = inBand / bandRows;
-        int firstRow = (band * BandRows + inBand - across * bandRows) * rows, firstColumn = across * columns;
+        var place = TileWalk.At(group, a.TilesDown, a.TilesAcross, TShape.BandShift);
+        int firstRow = place.Down * rows, firstColumn = place.Across * columns;
 
         int threads = TShape.WarpsDown * TShape.WarpsAcross * 32, thread = Group.IdxX, lane = thread & 31, warp = thread >> 5;
         int warpRow = (warp >> TShape.AcrossShift) * WarpTile.Rows, warpColumn = (warp & (TShape.WarpsAcross - 1)) * WarpTile.Columns;
@@ -120,7 +113,9 @@ internal static class TensorProduct
         }
         var target = ProductTarget<T, TElement>.At(a.Target, product, a.N);
         Group.Barrier();
-        TensorStore.Each(sums, new SharedStore<T, TStorage>(shared.Cast<uint>(), target.Bias, target.HasBias, target.BiasStart, a.N, firstColumn, columns), row, column);
+        var store = new SharedStore(shared.Cast<uint>(), columns);
+        if (target.HasBias != 0) TensorStore.Each(sums, new BiasedStore<T, TStorage>(store, target.Bias, target.BiasStart, a.N, firstColumn), row, column);
+        else TensorStore.Each(sums, store, row, column);
         Group.Barrier();
         TensorStore.Tile<T, TStorage, TElement, TSums, TRows>(shared, target, a.Sums, targetRows, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }

@@ -13,6 +13,9 @@ internal interface ITensorShape
     /// <summary>n &gt;&gt; AcrossShift is n / WarpsAcross: see <see cref="IGpuVector{TSelf}.Shift"/>.</summary>
     static abstract int AcrossShift { get; }
 
+    /// <summary>For <see cref="TileWalk"/>.</summary>
+    static abstract int BandShift { get; }
+
     /// <summary>Shared memory for the three stages of tiles of A and B; its size must be a literal.</summary>
     static abstract ArrayView<Words4> Shared();
 }
@@ -23,6 +26,7 @@ internal readonly struct LargeShape : ITensorShape
     public static int WarpsDown => 2;
     public static int WarpsAcross => 4;
     public static int AcrossShift => 2;
+    public static int BandShift => 4;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (128 + 128) * 4);
 }
 
@@ -32,6 +36,7 @@ internal readonly struct TallShape : ITensorShape
     public static int WarpsDown => 2;
     public static int WarpsAcross => 2;
     public static int AcrossShift => 1;
+    public static int BandShift => 4;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (128 + 64) * 4);
 }
 
@@ -41,5 +46,6 @@ internal readonly struct SmallShape : ITensorShape
     public static int WarpsDown => 1;
     public static int WarpsAcross => 2;
     public static int AcrossShift => 1;
+    public static int BandShift => 5;
     public static ArrayView<Words4> Shared() => SharedMemory.Allocate<Words4>(3 * (64 + 64) * 4);
 }

@@ -33,24 +33,28 @@ internal readonly struct PartStore(ArrayView<float> partialSums, int partRow, in
 /// <summary>Two floats that memory takes at once: four lanes fill 32 bytes of it.</summary>
 internal readonly record struct SumPair(float First, float Second);
 
-/// <summary>Adds the bias, rounds to halves and puts them to shared memory, from where whole chunks go on.</summary>
-internal readonly struct SharedStore<T, TStorage>(ArrayView<uint> pairs, ArrayView<T> bias, int hasBias, int biasStart, int n, int firstColumn, int columns) : ISumStore<SharedStore<T, TStorage>>
-    where T : unmanaged where TStorage : struct, IStorage<T>
+/// <summary>Rounds to halves and puts them to shared memory, from where whole chunks go on.</summary>
+internal readonly struct SharedStore(ArrayView<uint> pairs, int columns) : ISumStore<SharedStore>
 {
     private readonly ArrayView<uint> _pairs = pairs;
-    private readonly ArrayView<T> _bias = bias;
-    private readonly int _hasBias = hasBias, _biasStart = biasStart, _n = n, _firstColumn = firstColumn, _columns = columns;
+    private readonly int _columns = columns;
 
-    public static void Pair(SharedStore<T, TStorage> store, int row, int column, float first, float second)
-    {
-        if (store._hasBias != 0)
-        {
-            // A bound is cheaper than a branch; what lies beyond the end is not stored.
-            first += TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column, store._n - 1)]);
-            second += TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column + 1, store._n - 1)]);
-        }
+    public static void Pair(SharedStore store, int row, int column, float first, float second) =>
         store._pairs[(TensorStore.Place(row, column, store._columns) << 2) + ((column >> 1) & 3)] = TensorCore.PackHalves(first, second);
-    }
+}
+
+/// <summary>Adds the bias before. A store of its own, because a condition in the other one costs its 16 to 64 pairs ten instructions each.</summary>
+internal readonly struct BiasedStore<T, TStorage>(SharedStore store, ArrayView<T> bias, int biasStart, int n, int firstColumn) : ISumStore<BiasedStore<T, TStorage>>
+    where T : unmanaged where TStorage : struct, IStorage<T>
+{
+    private readonly SharedStore _store = store;
+    private readonly ArrayView<T> _bias = bias;
+    private readonly int _biasStart = biasStart, _n = n, _firstColumn = firstColumn;
+
+    // A bound is cheaper than a branch; what lies beyond the end is not stored.
+    public static void Pair(BiasedStore<T, TStorage> store, int row, int column, float first, float second) => SharedStore.Pair(store._store, row, column,
+        first + TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column, store._n - 1)]),
+        second + TStorage.Load(store._bias[store._biasStart + Math.Min(store._firstColumn + column + 1, store._n - 1)]));
 }
 
 /// <summary>The way of a tile's sums from registers to C: lanes hold scattered pairs, which go through shared memory and leave in rows of 16 bytes.</summary>
@@ -96,7 +100,11 @@ internal static class TensorStore
         {
             if (firstRow + row >= m || column >= n) continue;
             int from = Place(row, chunk << 3, columns) << 3, place = target.Start + TRows.Of(targetRows, firstRow + row) * target.Pitch + column;
-            if (wholeChunks != 0)
+            if (wholeChunks != 0 && TElement.KeepsValues && !TSums.Wanted)
+            {
+                target.C.Cast<Words4>()[place >> 3] = shared[from >> 3];
+            }
+            else if (wholeChunks != 0)
             {
                 var values = target.Element.Apply(TStorage.Load8(halves, from), place);
                 TStorage.Store8(target.C, place, values);

@@ -16,18 +16,12 @@ internal static class WarpGroupProduct
     /// <summary>Values of k in a stage.</summary>
     public const int Depth = 64;
 
-    /// <summary>Rows of C in a band of tiles, so that what neighbouring groups read stays in the L2 cache.</summary>
-    private const int BandRows = 2048;
-
     public static void Run<T, TStorage, TShape, TGroupSums, TA, TLinesA, TB, TLinesB, TElement, TSums>(TensorProduct.Arguments<T, WholeChunks<TA>, WholeChunks<TB>, TElement, TSums> a)
         where T : unmanaged where TStorage : struct, IStorage<T> where TShape : struct, IGroupShape where TGroupSums : struct, IGroupSums<TGroupSums>
         where TA : struct, IGpuOperand where TLinesA : struct, ISwizzledLines
         where TB : struct, IGpuOperand where TLinesB : struct, ISwizzledLines
         where TElement : struct, IGpuElement where TSums : struct, ITileSums<TSums>
-    {
-        int tiles = a.TilesDown * a.TilesAcross, product = Grid.IdxX / tiles; // one after the other
-        Tile<T, TStorage, TShape, TGroupSums, TA, TLinesA, TB, TLinesB, TElement, TSums, AllRows>(a, product, Grid.IdxX - product * tiles, new AllRows(a.M));
-    }
+        => Tile<T, TStorage, TShape, TGroupSums, TA, TLinesA, TB, TLinesB, TElement, TSums, AllRows>(a, Grid.IdxZ, Grid.IdxX, new AllRows(a.M));
 
     /// <summary>What a group does.</summary>
     /// <param name="tile">Among those of the product.</param>
@@ -43,10 +37,8 @@ internal static class WarpGroupProduct
         int tileA = rows * (Depth / 8), stageSize = tileA + columns * (Depth / 8), ahead = TShape.Stages - 1 - TShape.Pending;
         var shared = SharedMemory.GetDynamic<Words4>();
 
-        // Bands of tiles, each walked column by column.
-        int band = BandRows / rows, bandSize = band * a.TilesAcross, bandNumber = tile / bandSize, inBand = tile - bandNumber * bandSize;
-        int bandRows = Math.Min(band, a.TilesDown - bandNumber * band), across = inBand / bandRows;
-        int firstRow = (bandNumber * band + inBand - across * bandRows) * rows, firstColumn = across * columns;
+        var place = TileWalk.At(tile, a.TilesDown, a.TilesAcross, TShape.BandShift);
+        int firstRow = place.Down * rows, firstColumn = place.Across * columns;
 
         int thread = Group.IdxX, lane = thread & 31, group = thread >> 7;
         var copiesA = GroupCopy<TA, TLinesA>.Of(a.TileA, product * a.StepA, firstRow, rows, thread, threads);
@@ -96,10 +88,19 @@ internal static class WarpGroupProduct
             return;
         }
         var target = ProductTarget<T, TElement>.At(a.Target, product, a.N);
-        var store = new SharedStore<T, TStorage>(shared.Cast<uint>(), target.Bias, target.HasBias, target.BiasStart, a.N, firstColumn, columns);
+        var store = new SharedStore(shared.Cast<uint>(), columns);
         Group.Barrier();
-        TGroupSums.Each(upper, store, row, column);
-        if (TShape.Blocks == 2) TGroupSums.Each(lower, store, row + 64, column);
+        if (target.HasBias != 0)
+        {
+            var biased = new BiasedStore<T, TStorage>(store, target.Bias, target.BiasStart, a.N, firstColumn);
+            TGroupSums.Each(upper, biased, row, column);
+            if (TShape.Blocks == 2) TGroupSums.Each(lower, biased, row + 64, column);
+        }
+        else
+        {
+            TGroupSums.Each(upper, store, row, column);
+            if (TShape.Blocks == 2) TGroupSums.Each(lower, store, row + 64, column);
+        }
         Group.Barrier();
         TensorStore.Tile<T, TStorage, TElement, TSums, TRows>(shared, target, a.Sums, targetRows, a.WholeChunks, firstRow, a.M, rows, firstColumn, a.N, columns, thread, threads);
     }
