@@ -93,12 +93,16 @@ public sealed class ConvolutionProductTests
         foreach (var pass in s_passes)
         {
             var actions = layer.Bind(pass);
-            foreach (var action in actions) action();
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            for (int i = 0; i < 10; i++)
-                foreach (var action in actions) action();
-            long after = GC.GetAllocatedBytesForCurrentThread(); // before the message, which allocates
-            Assert.AreEqual(before, after, pass.ToString());
+            long least = long.MaxValue;
+            for (int times = 0; times < 5; times++)
+            {
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                for (int i = 0; i < 10; i++)
+                    foreach (var action in actions) action();
+                // A thread makes its buffers when it first gets a part of the work, which may be late where the other one is quick.
+                least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            }
+            Assert.AreEqual(0, least, pass.ToString());
         }
     }
 

@@ -12,6 +12,22 @@ public sealed class TensorPlanTests
     }
 
     [TestMethod]
+    public void Warp_groups_have_tiles_of_their_own()
+    {
+        Assert.AreEqual(new TensorPlan(TensorPlan.Tallest, 1, 8192), TensorPlan.Choose(8192, 8192, 8192, warpGroups: true));
+        Assert.AreEqual(new TensorPlan(TensorPlan.Smallest, 1, 64), TensorPlan.Choose(64, 64, 64, warpGroups: true));
+        Assert.AreEqual(TensorPlan.Narrow, TensorPlan.Choose(128 * 56 * 56, 64, 576, warpGroups: true).Tile);
+    }
+
+    /// <summary>An operand that comes element by element makes each step of k long, and a product of few tiles waits for nothing else.</summary>
+    [TestMethod]
+    public void Operands_by_elements_make_more_parts()
+    {
+        Assert.IsGreaterThan(TensorPlan.Choose(128, 10, 256).Parts, TensorPlan.Choose(128, 10, 256, byElements: 1).Parts);
+        Assert.IsGreaterThan(128, TensorPlan.Choose(147, 64, 128 * 112 * 112, byElements: 1).Parts);
+    }
+
+    [TestMethod]
     public void A_small_C_and_a_long_k_make_parts()
     {
         var plan = TensorPlan.Choose(576, 64, 128 * 56 * 56); // a weight gradient of ResNet-50: 9 tiles of 64 x 64

@@ -17,7 +17,6 @@ public sealed class WarpGroupPtxTests
         {
             PtxCheck.Verify(kernel);
             string ptx = PtxCheck.Compile(kernel, CudaArchitecture.SM_90), name = KernelCatalog.NameOf(kernel);
-            if (Environment.GetEnvironmentVariable("DUMP_PTX") is { } folder) File.WriteAllText(Path.Combine(folder, string.Concat(name.Select(c => char.IsLetterOrDigit(c) ? c : '_')) + ".ptx"), ptx);
             Assert.Contains("wgmma.mma_async.sync.aligned.m64n", ptx, name);
             Assert.Contains(".target sm_90a", ptx, name);
             Assert.Contains(".align 1024 .b8", ptx, name);
