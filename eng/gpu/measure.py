@@ -149,6 +149,8 @@ class Run:
             self.count(name, list(pool.map(lambda group: self.tests(f"{name}-{group.strip('.')}", f"FullyQualifiedName~.{group}&({condition})"), groups)))
 
     def tests(self, log, condition):
+        if self.left() <= 2 * GAP:
+            return "", "no time left"
         return self.program(log, log, [
             os.path.join(self.app, "tests", "Microsoft.ML.MixedPrecision.Tests"), "--filter", condition, "--output", "Detailed", "--no-ansi", "--progress", "off", "--results-directory", self.logs,
             "--ignore-exit-code", "8", "--timeout", f"{max(self.left() - GAP, 1):.0f}s"])  # 8: the condition leaves a class none
@@ -192,8 +194,8 @@ class Run:
         for round in range(1 if REHEARSAL else ROUNDS):
             for workload, types, slow in [(*item, slow) for slow in (False, True) for item in STEPS.items()]:
                 batch = "2" if REHEARSAL and workload == "resnet50" else None
-                ours = [] if slow else ["mixed", *(["single"] if workload == "resnet50" else [])]
-                whos = [*ours, *(kind for kind in types if self.torch and (kind in SLOW_TO_START) == slow)]
+                peers = [kind for kind in types if self.torch and (kind in SLOW_TO_START) == slow]
+                whos = peers if slow else ["mixed", *peers, *(["single"] if workload == "resnet50" else [])]
                 for who in whos if round % 2 == 0 else reversed(whos):
                     if (workload, who) in failed or self.left() <= 0:
                         continue
