@@ -78,7 +78,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     public override long? FreeBytes => _device.FreeBytes;
 
-    /// <summary>Those of <see cref="PartialSums"/>: 16 MB with tensor cores, else 1.5 MB.</summary>
+    /// <summary>Those of <see cref="PartialSums"/>: 32 MB with tensor cores, else 1.5 MB.</summary>
     public override long BytesBesidePlan => sizeof(float) * (_tensorCores ? TensorPlan.MostPartialSums : (long)PortableProduct.MostPartialSums);
 
     /// <summary>One allocation for the whole plan, its regions one after the other.</summary>
