@@ -7,8 +7,8 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 [TestClass]
 public sealed class WarpGroupRaceTests
 {
-    /// <summary>Three steps of k, so that every stage is waited for; the larger tile has two warp groups, which wait for each other.</summary>
-    private const int M = 136, N = 72, K = 320;
+    /// <summary>Five steps of k: the ring of four stages ends with the first, where one warp group's sums go while the other one may still multiply.</summary>
+    private const int M = 136, N = 72, K = 5 * WarpGroupProduct.Depth;
 
     private static readonly TensorTile[] Tiles = [TensorPlan.Smallest, TensorPlan.Narrow, TensorPlan.Tallest];
 
@@ -24,7 +24,8 @@ public sealed class WarpGroupRaceTests
                 return ptx;
             });
             Assert.AreEqual(3, barriers);
-            for (int i = 0; i < barriers; i++)
+            // The first is that before the sums take the ring's place. With 64 columns a warp group's sums lie where it has read its own rows, and nobody else has.
+            for (int i = tile.Columns == 64 ? 1 : 0; i < barriers; i++)
             {
                 int removed = i;
                 Assert.ThrowsExactly<PtxFaultException>(() => Run(tile, ptx => Without(ptx, @"bar\.sync\s+0;", removed)), $"{tile.Rows} x {tile.Columns}, barrier {i}");
