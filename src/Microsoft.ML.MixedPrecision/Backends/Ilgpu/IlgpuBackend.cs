@@ -38,7 +38,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 {
     private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
-    private readonly bool _tensorCores, _warpGroups;
+    private readonly bool _tensorCores;
     private readonly Dictionary<Region, ArrayView<byte>> _arenas = [];
     private readonly Dictionary<Tensor, ArrayView<byte>> _placed = []; // tensors in no region
     private readonly Dictionary<Tensor, HostStaging> _staging = [];
@@ -61,7 +61,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
             throw new ArgumentException($"{device.Name} has no FP16 type; use {nameof(HalfFormat)}.{nameof(HalfFormat.Bits)}.", nameof(half));
         Format = half != HalfFormat.Auto ? half : device.HasHalf ? HalfFormat.Native : HalfFormat.Bits;
         _tensorCores = (tensorCores ?? device.HasTensorCores) && precision == Precision.Mixed && Format == HalfFormat.Native;
-        _warpGroups = _tensorCores && (warpGroups ?? device.HasWarpGroups);
+        HasWarpGroups = _tensorCores && (warpGroups ?? device.HasWarpGroups);
         _stream = device.Accelerator.CreateStream();
     }
 
@@ -71,7 +71,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
     public HalfFormat Format { get; }
 
     /// <summary>Whether products whose operands come in whole chunks are <see cref="WarpGroupProduct"/>s.</summary>
-    public bool HasWarpGroups => _warpGroups;
+    public bool HasWarpGroups { get; }
 
     /// <summary>Every kernel bound so far: what checks of the generated code compile.</summary>
     public IReadOnlyCollection<BoundKernel> Kernels => _kernels;
