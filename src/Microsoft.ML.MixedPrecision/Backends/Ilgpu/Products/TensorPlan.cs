@@ -42,7 +42,7 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
     /// <summary>Most floats that the sums of all parts take: 32 MB.</summary>
     public const int MostPartialSums = 8 << 20;
 
-    /// <summary>Of warps. Their numbers are those of warp groups' tiles of the same size, at the rate that 8,192 cubed reached on an H200.</summary>
+    /// <summary>Of warps. The largest one's rate is what 8,192 cubed reached on an H200; the rest are estimates after warp groups' tiles of the same size.</summary>
     public static readonly TensorTile
         Large = new(128, 128, 256, 2, new(650, 4150, 700, 6900)), Tall = new(128, 64, 128, 4, new(520, 2380, 520, 6300)), Small = new(64, 64, 64, 6, new(390, 1950, 320, 4900));
 
@@ -56,7 +56,7 @@ internal readonly record struct TensorPlan(TensorTile Tile, int Parts, int PartD
 
     private static readonly TensorTile[] OfWarps = [Large, Tall, Small], OfWarpGroups = [Tallest, Square, Narrow, Smallest];
 
-    /// <summary>The device; the second launch that adds parts, at the 2 us that the shortest kernel of a captured step takes; and what an operand costs that comes element by element: the latency of a step, and cycles for each row or column of its tile.</summary>
+    /// <summary>The device; the second launch that adds parts, at the 2 us that the shortest kernel of a captured step takes; and an estimate of what an operand costs that comes element by element: the latency of a step, and cycles for each row or column of its tile.</summary>
     private const double Multiprocessors = 132, Launch = 3500, PartialBytesPerCycle = 2100, ElementsLatency = 3500, ElementsWork = 5;
 
     private const int MostParts = 512, LeastPartDepth = 64;
