@@ -14,6 +14,9 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
     public static Vector512<float> Load16(float* source) => Vector512.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadFinite16(float* source) => Vector512.Load(source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store16(Vector512<float> values, float* target) => values.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -23,7 +26,32 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
         do { Vector512.Load(source + i).Store(target + i); i += CpuVector.Width; } while (i < count);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadLines(float* source, int pitch, int lines, float* target, int stride, int count)
+    {
+        for (; lines > 0; lines--, source += pitch, target += stride) LoadWide(source, target, count);
+    }
+
     public static void Load(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
 
     public static void Store(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreLines(float* source, int stride, int lines, float* target, int pitch, int count)
+    {
+        for (; lines > 0; lines--, source += stride, target += pitch) LoadWide(source, target, count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float SquareSum(float* source, int count)
+    {
+        Vector512<float> even = default, odd = default;
+        for (int i = 0; i < count; i += 2 * CpuVector.Width)
+        {
+            var (x, y) = (Vector512.Load(source + i), Vector512.Load(source + i + CpuVector.Width));
+            even += x * x;
+            odd += y * y;
+        }
+        return Vector512.Sum(even + odd);
+    }
 }

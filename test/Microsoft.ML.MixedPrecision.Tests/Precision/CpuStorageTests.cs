@@ -2,14 +2,19 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-/// <summary>The SIMD conversions against .NET's own casts, which round to nearest even.</summary>
-[TestClass]
+/// <summary>
+/// The SIMD conversions against .NET's own casts, which round to nearest even. Conversions of many elements have two ways, one for
+/// values in range and one with care: each is tested with values that take it.
+/// </summary>
+[TestClass, TestCategory("VectorWidth")]
 public sealed unsafe class CpuStorageTests
 {
     [TestMethod]
-    public void Every_half_becomes_the_float_it_stands_for()
+    [DataRow(false, DisplayName = "all")]
+    [DataRow(true, DisplayName = "finite")]
+    public void Every_half_becomes_the_float_it_stands_for(bool finite)
     {
-        var halves = AllHalves();
+        var halves = AllHalves().Where(h => !finite || Half.IsFinite(h)).ToArray();
         var floats = new float[halves.Length];
         var wide = new float[halves.Length + CpuVector.Width];
         fixed (Half* from = halves)
@@ -40,7 +45,9 @@ public sealed unsafe class CpuStorageTests
     }
 
     [TestMethod]
-    public void Ties_and_their_neighbours_round_as_a_cast_does()
+    [DataRow(false, DisplayName = "all")]
+    [DataRow(true, DisplayName = "in range")]
+    public void Ties_and_their_neighbours_round_as_a_cast_does(bool inRange)
     {
         // Around the middle between each two neighbouring halves, where rounding decides; and around the ends of the range.
         var floats = new List<float> { 65504f, 65519.996f, 65520f, 65536f, float.MaxValue, float.PositiveInfinity, float.NaN, float.Epsilon, 0f };
@@ -50,12 +57,64 @@ public sealed unsafe class CpuStorageTests
             floats.AddRange([middle, MathF.BitIncrement(middle), MathF.BitDecrement(middle)]);
         }
         floats.AddRange(floats.Select(f => -f).ToArray());
+        if (inRange) floats.RemoveAll(f => !(MathF.Abs(f) < 65536f));
         var stored = Store([.. floats]);
         for (int i = 0; i < stored.Length; i++)
         {
             var expected = (Half)floats[i];
             if (Half.IsNaN(expected)) Assert.IsTrue(Half.IsNaN(stored[i]), $"{floats[i]:R}");
             else Assert.AreEqual(BitConverter.HalfToUInt16Bits(expected), BitConverter.HalfToUInt16Bits(stored[i]), $"{floats[i]:R}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow(0f)]
+    [DataRow(65536f)]
+    [DataRow(float.NegativeInfinity)]
+    [DataRow(float.NaN)]
+    public void Lines_are_stored_where_they_belong_and_loaded_from_there(float odd)
+    {
+        const int stride = 40, pitch = 37;
+        foreach (int lines in (int[])[1, 2, 5, 8])
+        {
+            foreach (int count in (int[])[16, 32])
+            {
+                var floats = Enumerable.Range(0, lines * stride).Select(i => (i % 7 - 3) * MathF.Pow(2, i % 34 - 26)).ToArray();
+                floats[(lines - 1) * stride + count - 1] = odd;
+                var halves = new Half[lines * pitch];
+                var back = new float[lines * stride];
+                Array.Fill(halves, (Half)7f);
+                fixed (float* f = floats, b = back)
+                fixed (Half* h = halves)
+                {
+                    CpuHalfStorage.StoreLines(f, stride, lines, h, pitch, count);
+                    CpuHalfStorage.LoadLines(h, pitch, lines, b, stride, count);
+                }
+                for (int line = 0; line < lines; line++)
+                    for (int i = 0; i < pitch; i++)
+                    {
+                        var expected = i < count ? (Half)floats[line * stride + i] : (Half)7f;
+                        Same((float)expected, (float)halves[line * pitch + i], i);
+                        if (i < count) Same((float)expected, back[line * stride + i], i);
+                    }
+            }
+        }
+    }
+
+    [TestMethod]
+    public void Squares_of_finite_halves_add_up_and_others_are_noticed_wherever_they_are()
+    {
+        var halves = AllHalves().Where(Half.IsFinite).ToArray(); // 63,488, a multiple of 32
+        double expected = halves.Sum(h => (double)h * (double)h);
+        Assert.AreEqual(expected, SquareSum(halves), 1e-5 * expected);
+        for (int i = 0; i < 32; i++)
+        {
+            foreach (var bad in (Half[])[Half.PositiveInfinity, Half.NegativeInfinity, Half.NaN])
+            {
+                var some = halves[..64];
+                some[32 + i] = bad;
+                Assert.IsFalse(float.IsFinite(SquareSum(some)), $"{bad} at {i}");
+            }
         }
     }
 
@@ -106,6 +165,11 @@ public sealed unsafe class CpuStorageTests
         fixed (float* from = floats)
         fixed (Half* to = halves) CpuHalfStorage.Store(from, to, floats.Length);
         return halves;
+    }
+
+    private static float SquareSum(Half[] halves)
+    {
+        fixed (Half* h = halves) return CpuHalfStorage.SquareSum(h, halves.Length);
     }
 
     private static void Same(float expected, float actual, int pattern)

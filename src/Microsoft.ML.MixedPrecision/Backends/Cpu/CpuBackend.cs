@@ -30,15 +30,13 @@ internal sealed unsafe partial class CpuBackend : Backend
         foreach (var (region, size) in bytes)
         {
             // 256-byte alignment as the planner assumes; 64 bytes more, so that a last vector may read past the end.
-            var arena = NativeMemory.AlignedAlloc(checked((nuint)size + 64), 256);
-            NativeMemory.Clear(arena, (nuint)size + 64);
-            _arenas.Add(region, (nint)arena);
+            _arenas.Add(region, (nint)CpuMemory.Allocate(checked((nuint)size + 64), 256));
         }
     }
 
     public override void Free(Region region)
     {
-        if (_arenas.Remove(region, out nint arena)) NativeMemory.AlignedFree((void*)arena);
+        if (_arenas.Remove(region, out nint arena)) CpuMemory.Free((void*)arena);
     }
 
     /// <summary>The first element of a tensor. Valid until the backend is disposed.</summary>
@@ -122,7 +120,7 @@ internal sealed unsafe partial class CpuBackend : Backend
 
     public override void Dispose()
     {
-        foreach (nint arena in _arenas.Values) NativeMemory.AlignedFree((void*)arena);
+        foreach (nint arena in _arenas.Values) CpuMemory.Free((void*)arena);
         _arenas.Clear();
         NativeMemory.AlignedFree(Scratch);
         Scratch = null;

@@ -23,13 +23,7 @@ internal sealed unsafe partial class GradientScan
             for (long part = first; part < end; part++)
             {
                 long start = part * PartLength, stop = Math.Min(length, start + PartLength);
-                var sum = Vector512<float>.Zero;
-                for (long i = start; i < stop; i += CpuVector.Width)
-                {
-                    var g = TStorage.Load16(values + i);
-                    sum += g * g;
-                }
-                squares[part] = Vector512.Sum(sum);
+                squares[part] = TStorage.SquareSum(values + start, (int)(stop - start));
                 // Squares of halves stay below 65504^2 * 16384, far inside FP32: in mixed precision the sum is finite unless an
                 // element is not. In FP32 a sum can overflow by itself; only then, and then only, the elements are looked at.
                 bad[part] = float.IsFinite(squares[part]) ? AllFinite : FirstNotFinite(start, stop);

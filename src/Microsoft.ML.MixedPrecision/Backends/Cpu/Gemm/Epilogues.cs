@@ -33,11 +33,14 @@ internal readonly unsafe struct Bias<T, TStorage>(T* bias) : IMap
 }
 
 /// <summary>Where the results go.</summary>
-internal interface ISink
+internal unsafe interface ISink
 {
     void Store(Vector512<float> value, int row, int column);
     /// <summary>The first count elements only.</summary>
     void Store(Vector512<float> value, int row, int column, int count);
+
+    /// <summary>A tile of finished sums, <paramref name="pitch"/> floats a row, by way of the map.</summary>
+    void Store<TMap>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map) where TMap : unmanaged, IMap;
 }
 
 /// <summary>Rows of working storage, <paramref name="pitch"/> elements apart.</summary>
@@ -62,6 +65,16 @@ internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, int pitch
         long place = (long)row * _pitch + column;
         CpuVector.Store<T, TStorage>(_element.Apply(value, place, count), _data + place, count);
     }
+
+    /// <summary>Sums that are stored as they are (weight gradients: one for each two FMAs a row of a small batch) go many at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store<TMap>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map) where TMap : unmanaged, IMap
+    {
+        if (typeof(TMap) == typeof(Plain) && typeof(TElement) == typeof(Unchanged) && columns % CpuVector.Width == 0)
+            TStorage.StoreLines(tile, pitch, rows, _data + (long)row * _pitch + column, _pitch, columns);
+        else
+            ByElement.Store(tile, pitch, row, column, rows, columns, map, this);
+    }
 }
 
 /// <summary>Columns of working storage, <paramref name="pitch"/> elements apart: the transpose of the result.</summary>
@@ -75,6 +88,10 @@ internal readonly unsafe struct ToColumns<T, TStorage>(T* data, int pitch) : ISi
     public void Store(Vector512<float> value, int row, int column) => Store(value, row, column, CpuVector.Width);
 
     public void Store(Vector512<float> value, int row, int column, int count) => CpuVector.Store<T, TStorage>(value, _data + (long)column * _pitch + row, count, _pitch);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store<TMap>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map) where TMap : unmanaged, IMap =>
+        ByElement.Store(tile, pitch, row, column, rows, columns, map, this);
 }
 
 /// <summary>Each row goes to one pixel of the coarse grid of an <see cref="InputClass"/> in an NHWC image.</summary>
@@ -102,6 +119,10 @@ internal readonly unsafe struct ToGrid<T, TStorage, TElement>(T* data, int pitch
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store<TMap>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map) where TMap : unmanaged, IMap =>
+        ByElement.Store(tile, pitch, row, column, rows, columns, map, this);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private long Pixel(int row)
     {
         uint line = (uint)row / _width, x = (uint)row - line * _width, n = line / _height, y = line - n * _height;
@@ -109,9 +130,9 @@ internal readonly unsafe struct ToGrid<T, TStorage, TElement>(T* data, int pitch
     }
 }
 
-internal static unsafe class Sink
+internal static unsafe class ByElement
 {
-    /// <summary>The finished sums of a tile, <paramref name="pitch"/> floats a row, to their place in C by way of the map.</summary>
+    /// <summary>A tile's sums to a sink, sixteen after sixteen.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Store<TMap, TSink>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map, TSink sink)
         where TMap : unmanaged, IMap

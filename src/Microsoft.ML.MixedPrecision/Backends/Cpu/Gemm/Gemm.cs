@@ -61,7 +61,7 @@ internal static unsafe class Gemm
             for (int part = 1; part < parts; part++) sum += Vector512.Load(scratch + part * size + i);
             sum.Store(scratch + i);
         }
-        Sink.Store(scratch, pitch, 0, 0, m, n, map, sink);
+        sink.Store(scratch, pitch, 0, 0, m, n, map);
     }
 
     /// <summary>All of C for each part of k, into scratch.</summary>
@@ -176,6 +176,8 @@ internal static unsafe class Gemm
                         float* b = buffers.B;
                         if (block.WholeB) b += (long)pc * columnTiles * nr;
                         else Packing.OfB(B, K0 + pc, kc, column + jc, nc, nr, b, buffers.Lines);
+                        var next = block.WholeB ? default : last ? Ahead(block, column, n, jc + block.Columns, 0) : Ahead(block, column, n, jc, pc + kc);
+                        int linesAtOnce = next.Lines / ((mc + mr - 1) / mr * columnTiles) + 1;
                         for (int ib = 0; ib < mc; ib += block.PackedRows)
                         {
                             int mb = Math.Min(block.PackedRows, mc - ib);
@@ -187,8 +189,9 @@ internal static unsafe class Gemm
                                 float* sum = buffers.Sums + (onePart ? 0 : (long)((ib + ir) / mr) * columnTiles * mr * nr);
                                 for (int jr = 0; jr < nc; jr += nr)
                                 {
+                                    next.Prefetch(linesAtOnce);
                                     TTile.Multiply<TLayout>(walk, a, b + (long)jr * kc, sum, first);
-                                    if (last) MixedPrecision.Sink.Store(sum, nr, row + ic + ib + ir, column + jc + jr, Math.Min(mr, mb - ir), Math.Min(nr, nc - jr), Map, Sink);
+                                    if (last) Sink.Store(sum, nr, row + ic + ib + ir, column + jc + jr, Math.Min(mr, mb - ir), Math.Min(nr, nc - jr), Map);
                                     if (!onePart) sum += mr * nr;
                                 }
                             }
@@ -196,6 +199,30 @@ internal static unsafe class Gemm
                     }
                 }
             }
+        }
+
+        /// <summary>The block of B that will be packed after this one; none after the last. Fetched a few lines before each tile, it is in L2 by then.</summary>
+        private Upcoming<TB> Ahead(Blocking block, int column, int n, int jc, int pc)
+        {
+            int kc = Math.Min(block.Depth, K - pc), nc = Math.Min(block.Columns, n - jc);
+            if (nc <= 0) return default;
+            return TB.LinesAreRows ? new(B, K0 + pc, kc, column + jc, nc) : new(B, column + jc, nc, K0 + pc, kc);
+        }
+    }
+
+    /// <summary>Lines of an operand on their way into the cache.</summary>
+    private struct Upcoming<TReader>(TReader reader, int line, int lines, int start, int count) where TReader : unmanaged, IReader
+    {
+        private readonly TReader _reader = reader;
+        private readonly int _start = start, _count = count;
+        private int _line = line;
+
+        /// <summary>How many are left.</summary>
+        public int Lines { get; private set; } = lines;
+
+        public void Prefetch(int lines)
+        {
+            for (lines = Math.Min(lines, Lines); lines > 0; lines--, Lines--) _reader.Prefetch(_line++, _start, _count);
         }
     }
 }

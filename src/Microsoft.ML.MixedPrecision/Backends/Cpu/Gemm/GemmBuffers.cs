@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>A thread's panels: made once, aligned to cache lines, freed after the thread's end. Zeros at first, so that what is read beyond a panel is no signal.</summary>
@@ -16,13 +14,8 @@ internal sealed unsafe class GemmBuffers
 
     ~GemmBuffers()
     {
-        foreach (nint p in (ReadOnlySpan<nint>)[(nint)A, (nint)B, (nint)Sums, (nint)Lines]) NativeMemory.AlignedFree((void*)p);
+        foreach (nint p in (ReadOnlySpan<nint>)[(nint)A, (nint)B, (nint)Sums, (nint)Lines]) CpuMemory.Free((void*)p);
     }
 
-    private static float* Allocate(int floats)
-    {
-        var p = (float*)NativeMemory.AlignedAlloc((nuint)floats * 4, 64);
-        new Span<float>(p, floats).Clear();
-        return p;
-    }
+    private static float* Allocate(int floats) => (float*)CpuMemory.Allocate((nuint)floats * sizeof(float), 64);
 }

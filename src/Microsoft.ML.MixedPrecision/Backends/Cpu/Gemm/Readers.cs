@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -18,6 +19,9 @@ internal unsafe interface IReader
     /// Up to 15 floats after each line may be overwritten. Where ShortRunsAreCheap, the lines are written in order, so that they
     /// may touch; else <paramref name="stride"/> leaves room for that.</summary>
     void Read(int first, int lines, int start, int count, float* target, int stride);
+
+    /// <summary>A hint that this part of a line will be read soon: into L2 with it, if the rule is simple enough to say where it lies.</summary>
+    void Prefetch(int line, int start, int count);
 }
 
 /// <summary>Rows of a matrix, <paramref name="pitch"/> elements apart.</summary>
@@ -32,10 +36,15 @@ internal readonly unsafe struct RowMajor<T, TStorage>(T* data, int pitch) : IRea
     public static bool ShortRunsAreCheap => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Read(int first, int lines, int start, int count, float* target, int stride)
+    public void Read(int first, int lines, int start, int count, float* target, int stride) =>
+        TStorage.LoadLines(_data + (long)first * _pitch + start, _pitch, lines, target, stride, count);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int line, int start, int count)
     {
-        var source = _data + (long)first * _pitch + start;
-        for (; lines > 0; lines--, source += _pitch, target += stride) TStorage.LoadWide(source, target, count);
+        if (!Sse.IsSupported) return;
+        var source = _data + (long)line * _pitch + start;
+        for (int i = 0; i < count; i += 64 / sizeof(T)) Sse.Prefetch1(source + i);
     }
 }
 
@@ -50,6 +59,9 @@ internal readonly unsafe struct Transpose<TReader>(TReader inner) : IReader wher
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Read(int first, int lines, int start, int count, float* target, int stride) =>
         _inner.Read(first, lines, start, count, target, stride);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int line, int start, int count) => _inner.Prefetch(line, start, count);
 }
 
 /// <summary>
@@ -75,6 +87,8 @@ internal readonly unsafe struct Patches<T, TStorage>(T* image, Conv2dGeometry g,
 
     public static bool LinesAreRows => true;
     public static bool ShortRunsAreCheap => false;
+
+    public void Prefetch(int line, int start, int count) { }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Read(int first, int lines, int start, int count, float* target, int stride)
@@ -163,6 +177,8 @@ internal readonly unsafe struct OneChannelPatches<T, TStorage>(T* image, Conv2dG
     public static bool LinesAreRows => false;
     public static bool ShortRunsAreCheap => false;
 
+    public void Prefetch(int line, int start, int count) { }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Read(int first, int lines, int start, int count, float* target, int stride)
     {
@@ -206,6 +222,8 @@ internal readonly unsafe struct ReversedTaps<T, TStorage>(T* weights, Conv2dGeom
 
     public static bool LinesAreRows => false;
     public static bool ShortRunsAreCheap => false;
+
+    public void Prefetch(int line, int start, int count) { }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Read(int first, int lines, int start, int count, float* target, int stride)

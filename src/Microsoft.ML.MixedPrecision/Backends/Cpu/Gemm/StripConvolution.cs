@@ -104,7 +104,7 @@ internal static unsafe class StripConvolution
             for (; count > 0; y++, x = 0)
             {
                 int valid = Math.Min(count, Image.OutWidth - x), all = Math.Min(count, Image.Pitch - x);
-                if (valid > 0) MixedPrecision.Sink.Store(tile, nr, (row + y) * Image.OutWidth + x, column, valid, Math.Min(nr, N - column), Map, Sink);
+                if (valid > 0) Sink.Store(tile, nr, (row + y) * Image.OutWidth + x, column, valid, Math.Min(nr, N - column), Map);
                 tile += all * nr;
                 count -= all;
             }

@@ -137,7 +137,7 @@ internal static unsafe class StripWeightGradient
                     sum.Store(tile + i);
                 }
                 int filter = t % g.Down * g.Tile.Rows, column = t / g.Down % g.Across * g.Tile.Columns, row = t / (g.Down * g.Across);
-                MixedPrecision.Sink.Store(tile, g.Tile.Columns, filter, row * run + column, Math.Min(g.Tile.Rows, g.Filters - filter), Math.Min(g.Tile.Columns, run - column), new Plain(), j.Sink);
+                j.Sink.Store(tile, g.Tile.Columns, filter, row * run + column, Math.Min(g.Tile.Rows, g.Filters - filter), Math.Min(g.Tile.Columns, run - column), new Plain());
             }
         }
     }
