@@ -62,41 +62,58 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Store(float* source, Half* target, int count)
     {
-        int i = 0;
-        if (Vector512.IsHardwareAccelerated)
-        {
-            var largest = Vector512<int>.Zero;
-            for (; i <= count - 2 * Width; i += 2 * Width)
-                HalfLanes.RoundInRange(Vector512.Load(source + i), Vector512.Load(source + i + Width), ref largest).Store((short*)(target + i));
-            if (!HalfLanes.InRange(largest)) i = 0;
-        }
+        int i = count - count % (2 * Width);
+        if (!StoreInRange(source, target, i)) i = 0;
         for (; i <= count - Width; i += Width) Store16(Vector512.Load(source + i), target + i);
         for (; i < count; i++) target[i] = (Half)source[i];
     }
 
-    /// <summary>Sixteen of one line and sixteen of the next at once.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void StoreLines(float* source, int stride, int lines, Half* target, int pitch, int count)
     {
-        int line = 0;
-        if (Vector512.IsHardwareAccelerated)
-        {
-            var largest = Vector512<int>.Zero;
-            for (; line <= lines - 2; line += 2)
-            {
-                float* from = source + (long)line * stride;
-                short* to = (short*)target + (long)line * pitch;
-                for (int i = 0; i < count; i += Width)
-                {
-                    var halves = HalfLanes.RoundInRange(Vector512.Load(from + i), Vector512.Load(from + i + stride), ref largest);
-                    halves.GetLower().Store(to + i);
-                    halves.GetUpper().Store(to + i + pitch);
-                }
-            }
-            if (!HalfLanes.InRange(largest)) line = 0;
-        }
+        int line = lines - lines % 2;
+        if (!StoreLinesInRange(source, stride, line, target, pitch, count)) line = 0;
         for (; line < lines; line++)
             for (int i = 0; i < count; i += Width) Store16(Vector512.Load(source + (long)line * stride + i), target + (long)line * pitch + i);
+    }
+
+    /// <summary>False where an element is not in range, or no vector is wide enough; then nothing that was written counts.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool StoreInRange(float* source, Half* target, int count)
+    {
+        if (!Vector512.IsHardwareAccelerated) return false;
+        var largest = Vector512<ushort>.Zero;
+        for (int i = 0; i < count; i += 2 * Width)
+        {
+            Vector512<float> low = Vector512.Load(source + i), high = Vector512.Load(source + i + Width);
+            Vector512<int> lowPower = HalfLanes.Power(low), highPower = HalfLanes.Power(high);
+            var upper = HalfLanes.Upper(lowPower, highPower);
+            largest = HalfLanes.Larger(largest, upper);
+            HalfLanes.Round(low, lowPower, high, highPower, upper).Store((short*)(target + i));
+        }
+        return HalfLanes.InRange(largest);
+    }
+
+    /// <summary>The same of lines, in pairs: sixteen of one and sixteen of the next at once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool StoreLinesInRange(float* source, int stride, int lines, Half* target, int pitch, int count)
+    {
+        if (!Vector512.IsHardwareAccelerated) return false;
+        var largest = Vector512<ushort>.Zero;
+        for (; lines > 0; lines -= 2, source += 2 * stride, target += 2 * pitch)
+        {
+            for (int i = 0; i < count; i += Width)
+            {
+                Vector512<float> low = Vector512.Load(source + i), high = Vector512.Load(source + i + stride);
+                Vector512<int> lowPower = HalfLanes.Power(low), highPower = HalfLanes.Power(high);
+                var upper = HalfLanes.Upper(lowPower, highPower);
+                largest = HalfLanes.Larger(largest, upper);
+                var halves = HalfLanes.Round(low, lowPower, high, highPower, upper);
+                halves.GetLower().Store((short*)(target + i));
+                halves.GetUpper().Store((short*)(target + i + pitch));
+            }
+        }
+        return HalfLanes.InRange(largest);
     }
 
     /// <summary>Even and odd elements apart, so that nothing is shuffled.</summary>
