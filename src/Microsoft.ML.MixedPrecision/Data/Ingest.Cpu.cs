@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class Ingest
@@ -11,10 +13,25 @@ internal sealed unsafe partial class Ingest
         int pixels = shape.Height * shape.Width, channels = shape.Channels;
         return cpu.For(input.Dimensions[0], grain: 1, (first, end) =>
         {
-            for (long n = first; n < end; n++)
-                for (int c = 0; c < channels; c++)
-                    for (int p = 0; p < pixels; p++)
-                        to[(n * pixels + p) * channels + c] = TStorage.Store(from[(n * channels + c) * pixels + p]);
+            for (long image = first; image < end; image++) Interleave<T, TStorage>(from + image * pixels * channels, to + image * pixels * channels, pixels, channels);
         });
+    }
+
+    /// <summary>Planes of pixels to pixels of channels. What is rounded is rounded first: by itself an element would take 2.4 ns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
+    private static void Interleave<T, TStorage>(float* planes, T* to, int pixels, int channels) where T : unmanaged where TStorage : struct, ICpuStorage<T>
+    {
+        const int most = 512;
+        T* part = stackalloc T[most];
+        for (int start = 0; start < pixels; start += most)
+        {
+            int count = Math.Min(most, pixels - start);
+            for (int c = 0; c < channels; c++)
+            {
+                TStorage.Store(planes + (long)c * pixels + start, part, count);
+                T* target = to + (long)start * channels + c;
+                for (int p = 0; p < count; p++, target += channels) *target = part[p];
+            }
+        }
     }
 }

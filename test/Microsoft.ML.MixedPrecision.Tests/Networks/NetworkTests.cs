@@ -68,14 +68,18 @@ public sealed class NetworkTests
     }
 
     [TestMethod]
-    public void Planar_pixels_become_NHWC()
+    [DataRow(1, 2, Precision.Single)]
+    [DataRow(27, 40, Precision.Mixed)] // more pixels than are worked on at once
+    public void Planar_pixels_become_NHWC(int height, int width, Precision precision)
     {
-        var options = new PlanOptions(1, Precision.Single, new PlantedGradient(), new Sgd()) { KeepAll = true };
-        using var session = new TrainingSession(PlanBuilder.Build(Network.Image(1, 2, 3).Flatten(), options), new CpuBackend(Precision.Single));
-        var batch = new Batch(1, 6, 6) { RowCount = 1 };
-        new float[] { 1, 2, 3, 4, 5, 6 }.CopyTo(batch.Features, 0); // r r g g b b
+        int pixels = height * width, size = 3 * pixels;
+        var options = new PlanOptions(1, precision, new PlantedGradient(), new Sgd()) { KeepAll = true };
+        using var session = new TrainingSession(PlanBuilder.Build(Network.Image(height, width, 3).Flatten(), options), new CpuBackend(precision));
+        var batch = new Batch(1, size, size) { RowCount = 1 };
+        for (int i = 0; i < size; i++) batch.Features[i] = i % 2003; // r r ... g g ... b b ...; exact as halves
         session.TrainPass(batch);
-        CollectionAssert.AreEqual(new float[] { 1, 3, 5, 2, 4, 6 }, session.Read(session.Plan.TrainOutputs["Flatten1"]));
+        var expected = Enumerable.Range(0, size).Select(i => (float)((i % 3 * pixels + i / 3) % 2003)).ToArray();
+        CollectionAssert.AreEqual(expected, session.Read(session.Plan.TrainOutputs["Flatten1"]));
     }
 
     /// <summary>The known answers of the generator's authors (Random123, kat_vectors).</summary>
