@@ -122,7 +122,8 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
     {
         Vector512<float> even = default, odd = default;
         var largest = Vector512<short>.Zero;
-        for (int i = 0; i < count; i += 2 * Width)
+        int i = 0;
+        for (; i <= count - 2 * Width; i += 2 * Width)
         {
             var two = Vector512.Load((int*)(source + i));
             largest = Vector512.Max(largest, two.AsInt16() & Vector512.Create((short)0x7FFF));
@@ -130,6 +131,8 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
             even += x * x;
             odd += y * y;
         }
-        return Vector512.LessThanAll(largest, Vector512.Create((short)0x7C00)) ? Vector512.Sum(even + odd) : float.NaN;
+        float rest = 0f;
+        for (; i < count; i++) rest += (float)source[i] * (float)source[i];
+        return Vector512.LessThanAll(largest, Vector512.Create((short)0x7C00)) ? Vector512.Sum(even + odd) + rest : float.NaN;
     }
 }

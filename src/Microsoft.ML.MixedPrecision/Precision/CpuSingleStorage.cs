@@ -46,12 +46,15 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
     public static float SquareSum(float* source, int count)
     {
         Vector512<float> even = default, odd = default;
-        for (int i = 0; i < count; i += 2 * CpuVector.Width)
+        int i = 0;
+        for (; i <= count - 2 * CpuVector.Width; i += 2 * CpuVector.Width)
         {
             var (x, y) = (Vector512.Load(source + i), Vector512.Load(source + i + CpuVector.Width));
             even += x * x;
             odd += y * y;
         }
-        return Vector512.Sum(even + odd);
+        float rest = 0f;
+        for (; i < count; i++) rest += source[i] * source[i];
+        return Vector512.Sum(even + odd) + rest;
     }
 }

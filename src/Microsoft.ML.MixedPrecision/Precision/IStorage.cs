@@ -60,6 +60,5 @@ internal unsafe interface ICpuStorage<T> : IElementStorage<T> where T : unmanage
     static abstract void StoreLines(float* source, int stride, int lines, T* target, int pitch, int count);
 
     /// <summary>The sum of the squares, in an order that depends on the count alone. Not finite where an element is not.</summary>
-    /// <param name="count">A multiple of 32.</param>
     static abstract float SquareSum(T* source, int count);
 }
