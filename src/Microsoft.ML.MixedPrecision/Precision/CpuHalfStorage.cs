@@ -120,10 +120,12 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float SquareSum(Half* source, int count)
     {
+        int whole = count - count % (2 * Width);
+        float rest = 0f; // before the vectors: no call may come while they are in registers
+        for (int i = whole; i < count; i++) rest += (float)source[i] * (float)source[i];
         Vector512<float> even = default, odd = default;
         var largest = Vector512<short>.Zero;
-        int i = 0;
-        for (; i <= count - 2 * Width; i += 2 * Width)
+        for (int i = 0; i < whole; i += 2 * Width)
         {
             var two = Vector512.Load((int*)(source + i));
             largest = Vector512.Max(largest, two.AsInt16() & Vector512.Create((short)0x7FFF));
@@ -131,8 +133,6 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
             even += x * x;
             odd += y * y;
         }
-        float rest = 0f;
-        for (; i < count; i++) rest += (float)source[i] * (float)source[i];
         return Vector512.LessThanAll(largest, Vector512.Create((short)0x7C00)) ? Vector512.Sum(even + odd) + rest : float.NaN;
     }
 }

@@ -11,9 +11,6 @@ namespace Microsoft.ML.MixedPrecision;
 /// </summary>
 internal static unsafe class Gemm
 {
-    /// <summary>Below this many FLOP for each thread (1 us on Zen 5, 2 on Zen 4) one more thread brings little more than its hand-off costs (0.3 us).</summary>
-    public const double FlopPerThread = 300_000;
-
     private const int LargestC = 16384, ShortestPart = 1024, MostParts = 16;
 
     /// <summary>
@@ -27,7 +24,8 @@ internal static unsafe class Gemm
 
     private static int Pitch(int n) => (n + CpuVector.Width - 1) / CpuVector.Width * CpuVector.Width;
 
-    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, int threads, float* scratch)
+    /// <param name="grid">Of this product, made once.</param>
+    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, ThreadGrid grid, float* scratch)
         where TA : unmanaged, IReader where TB : unmanaged, IReader
         where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
@@ -36,22 +34,20 @@ internal static unsafe class Gemm
         int parts = Parts(m, n, k);
         if (parts > 1)
         {
-            RunInParts(m, n, k, a, b, map, sink, Math.Min(threads, parts), scratch, parts);
+            RunInParts(m, n, k, a, b, map, sink, grid, scratch, parts);
             return;
         }
-        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Tile = TileShape.For(m, n) };
-        threads = (int)Math.Clamp(2.0 * m * n * k / FlopPerThread, 1, Math.Min(threads, WorkerPool.Shared.Threads));
-        job.Split(ref threads);
-        if (threads == 1) Job<TA, TB, TMap, TSink>.Work(&job, 0);
-        else WorkerPool.Shared.Run(threads, &Job<TA, TB, TMap, TSink>.Work, &job);
+        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Grid = grid };
+        if (grid.Threads == 1) Job<TA, TB, TMap, TSink>.Work(&job, 0);
+        else WorkerPool.Shared.Run(grid.Threads, &Job<TA, TB, TMap, TSink>.Work, &job);
     }
 
-    private static void RunInParts<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, int threads, float* scratch, int parts)
+    private static void RunInParts<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, ThreadGrid grid, float* scratch, int parts)
         where TA : unmanaged, IReader where TB : unmanaged, IReader
         where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
-        var job = new PartsJob<TA, TB> { M = m, N = n, K = k, A = a, B = b, Tile = TileShape.For(m, n), Parts = parts, Threads = threads, Sums = scratch };
-        WorkerPool.Shared.Run(threads, &PartsJob<TA, TB>.Work, &job);
+        var job = new PartsJob<TA, TB> { M = m, N = n, K = k, A = a, B = b, Grid = grid, Parts = parts, Sums = scratch };
+        WorkerPool.Shared.Run(grid.Threads, &PartsJob<TA, TB>.Work, &job);
         // Part upon part, then to its place: C is small.
         int pitch = Pitch(n);
         long size = (long)m * pitch;
@@ -68,22 +64,22 @@ internal static unsafe class Gemm
     private struct PartsJob<TA, TB>
         where TA : unmanaged, IReader where TB : unmanaged, IReader
     {
-        public int M, N, K, Parts, Threads;
+        public int M, N, K, Parts;
         public TA A;
         public TB B;
-        public TileShape Tile;
+        public ThreadGrid Grid;
         public float* Sums;
 
         public static void Work(void* job, int thread)
         {
             ref var j = ref *(PartsJob<TA, TB>*)job;
             int depth = (j.K + j.Parts - 1) / j.Parts, pitch = Pitch(j.N);
-            for (int part = thread * j.Parts / j.Threads; part < (thread + 1) * j.Parts / j.Threads; part++)
+            for (int part = thread * j.Parts / j.Grid.Threads; part < (thread + 1) * j.Parts / j.Grid.Threads; part++)
             {
                 int k0 = part * depth;
                 var one = new Job<TA, TB, Plain, ToRows<float, CpuSingleStorage, Unchanged>>
                 {
-                    M = j.M, N = j.N, K0 = k0, K = Math.Min(depth, j.K - k0), A = j.A, B = j.B, Tile = j.Tile,
+                    M = j.M, N = j.N, K0 = k0, K = Math.Min(depth, j.K - k0), A = j.A, B = j.B, Grid = j.Grid,
                     Sink = new(j.Sums + (long)part * j.M * pitch, pitch, new Unchanged()),
                 };
                 one.Whole();
@@ -100,38 +96,14 @@ internal static unsafe class Gemm
         public TB B;
         public TMap Map;
         public TSink Sink;
-        public TileShape Tile;
-        private int _rows, _columns; // of one thread
-        private int _across;         // threads side by side
-
-        /// <summary>
-        /// A grid of threads over C. Each packs what it needs by itself (no barrier), so the best grid packs least.
-        /// May use fewer threads than offered.
-        /// </summary>
-        public void Split(ref int threads)
-        {
-            double best = double.MaxValue;
-            int used = 1;
-            for (int across = 1; across <= threads; across++)
-            {
-                int down = threads / across;
-                int rows = Part(M, down, Tile.Rows), columns = Part(N, across, Tile.Columns);
-                // FMAs at 16 a cycle and packing at about 2 cycles for 16 elements, on the busiest thread.
-                double cost = K * ((double)rows * columns / 16 + (rows + columns) / 8.0);
-                if (cost >= best) continue;
-                (best, _rows, _columns, _across) = (cost, rows, columns, (N + columns - 1) / columns);
-                used = _across * ((M + rows - 1) / rows);
-            }
-            threads = used;
-        }
-
-        private static int Part(int total, int parts, int step) => ((total + step - 1) / step + parts - 1) / parts * step;
+        public ThreadGrid Grid;
 
         public static void Work(void* job, int thread)
         {
             ref var j = ref *(Job<TA, TB, TMap, TSink>*)job;
-            int row = thread / j._across * j._rows, column = thread % j._across * j._columns;
-            j.Block(row, column, Math.Min(j._rows, j.M - row), Math.Min(j._columns, j.N - column));
+            var grid = j.Grid;
+            int row = thread / grid.Across * grid.Rows, column = thread % grid.Across * grid.Columns;
+            j.Block(row, column, Math.Min(grid.Rows, j.M - row), Math.Min(grid.Columns, j.N - column));
         }
 
         /// <summary>All of C, here.</summary>
@@ -139,8 +111,8 @@ internal static unsafe class Gemm
 
         private void Block(int row, int column, int m, int n)
         {
-            if (Tile.Columns == 48) Block<Tile8x3<Lane512>>(row, column, m, n);
-            else if (Tile.Columns == 32) Block<Tile12x2<Lane512>>(row, column, m, n);
+            if (Grid.Tile.Columns == 48) Block<Tile8x3<Lane512>>(row, column, m, n);
+            else if (Grid.Tile.Columns == 32) Block<Tile12x2<Lane512>>(row, column, m, n);
             else if (Vector512.IsHardwareAccelerated) Block<Tile16x1<Lane512>>(row, column, m, n);
             else if (Vector256.IsHardwareAccelerated) Block<Tile6x2<Lane256>>(row, column, m, n);
             else Block<Tile6x4<Lane128>>(row, column, m, n);

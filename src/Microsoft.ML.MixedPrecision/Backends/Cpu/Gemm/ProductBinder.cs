@@ -115,9 +115,9 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
         where TMap : unmanaged, IMap
         where TSink : unmanaged, ISink
     {
-        var (backend, threads) = (cpu, _threads);
+        var (backend, grid) = (cpu, ThreadGrid.For(m, n, k, _threads));
         backend.Reserve(Gemm.Scratch(m, n, k));
-        return () => Gemm.Run(m, n, k, a, b, map, sink, threads, backend.Scratch);
+        return () => Gemm.Run(m, n, k, a, b, map, sink, grid, backend.Scratch);
     }
 
     private Action Run<TB, TMap>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map)

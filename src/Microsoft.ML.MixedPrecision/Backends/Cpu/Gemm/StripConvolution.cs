@@ -26,7 +26,7 @@ internal static unsafe class StripConvolution
     {
         int rows = image.RowsWithin(StripFloats), strips = (image.OutHeight + rows - 1) / rows * batch;
         double flop = 2.0 * batch * image.OutHeight * image.OutWidth * n * image.KernelHeight * image.Run;
-        threads = (int)Math.Clamp(flop / Gemm.FlopPerThread, 1, Math.Min(threads, WorkerPool.Shared.Threads));
+        threads = ThreadGrid.ThreadsFor(flop, threads);
         threads = Math.Min(threads, strips);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {

@@ -52,7 +52,7 @@ internal static unsafe class StripWeightGradient
         where TStorage : struct, ICpuStorage<T>
     {
         double flop = 2.0 * g.Batch * image.OutHeight * image.OutWidth * g.Filters * image.KernelHeight * image.Run;
-        threads = (int)Math.Clamp(flop / Gemm.FlopPerThread, 1, Math.Min(threads, WorkerPool.Shared.Threads));
+        threads = ThreadGrid.ThreadsFor(flop, threads);
         threads = Math.Min(threads, g.Parts);
         var job = new Job<T, TStorage> { Image = image, Gradient = dy, G = g, Sink = sink, Threads = threads, Sums = scratch };
         WorkerPool.Shared.Run(threads, &Job<T, TStorage>.Sum, &job);
