@@ -59,6 +59,14 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
         for (int i = whole; i < count; i++) target[i] = (float)source[i];
     }
 
+    public static float* AsFloats(Half* source, float* buffer, int count)
+    {
+        LoadLines(source, 0, 1, buffer, 0, count);
+        return buffer;
+    }
+
+    public static float* FloatsFor(Half* target, float* buffer) => buffer;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Store(float* source, Half* target, int count)
     {

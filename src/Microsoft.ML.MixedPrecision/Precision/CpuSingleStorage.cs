@@ -34,7 +34,14 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
 
     public static void Load(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
 
-    public static void Store(float* source, float* target, int count) => new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+    public static float* AsFloats(float* source, float* buffer, int count) => source;
+
+    public static float* FloatsFor(float* target, float* buffer) => target;
+
+    public static void Store(float* source, float* target, int count)
+    {
+        if (source != target) new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreLines(float* source, int stride, int lines, float* target, int pitch, int count)

@@ -51,6 +51,12 @@ internal unsafe interface ICpuStorage<T> : IElementStorage<T> where T : unmanage
     /// <summary>Exactly <paramref name="count"/> elements as floats; nothing beyond is touched.</summary>
     static abstract void Load(T* source, float* target, int count);
 
+    /// <summary>As floats where they lie, if they are such, or in the buffer, with up to 15 beyond.</summary>
+    static abstract float* AsFloats(T* source, float* buffer, int count);
+
+    /// <summary>Where floats for <paramref name="target"/> can be put before <see cref="Store(float*, T*, int)"/>: there, if it takes them as they are, or in the buffer.</summary>
+    static abstract float* FloatsFor(T* target, float* buffer);
+
     /// <summary>Exactly <paramref name="count"/> floats rounded to storage; nothing beyond is touched.</summary>
     static abstract void Store(float* source, T* target, int count);
 

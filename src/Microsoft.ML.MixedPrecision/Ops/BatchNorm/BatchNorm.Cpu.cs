@@ -150,30 +150,43 @@ internal sealed unsafe partial class BatchNormForward
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y), weights = cpu.Pointer<T>(weight), biases = cpu.Pointer<T>(bias);
         float* means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse);
         int* count = cpu.Pointer<int>(counters);
-        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x), perExample = ChannelParts.RowsOfExample(x);
+        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x), perExample = ChannelParts.RowsOfExample(x), atOnce = ChannelParts.RowsAtOnce(channels);
         return cpu.For(ChannelParts.Count(x), grain: 1, Parts);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Parts(long first, long end)
         {
-            int valid = count[StepControl.Rows] * perExample;
+            int valid = count[StepControl.Rows] * perExample, most = atOnce * channels + CpuVector.Width;
+            float* buffer = FloatBuffer.Of(2 * most);
             for (long part = first; part < end; part++)
             {
                 long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
-                for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
+                for (long row = start; row < stopValid; row += atOnce)
                 {
-                    int width = Math.Min(CpuVector.Width, channels - c);
-                    var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
-                    var scale = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width) * CpuVector.Load<T, TStorage>(weights + c, width);
-                    var shift = CpuVector.Load<T, TStorage>(biases + c, width);
-                    T* row = from + start * channels + c, target = to + start * channels + c;
-                    long r = start;
-                    for (long whole = ChannelParts.WholeStores(start, stop, stopValid, channels, c); r < whole; r++, row += channels, target += channels)
-                        TStorage.Store16(element.Apply((TStorage.Load16(row) - average) * scale + shift, r * channels + c), target);
-                    for (; r < stopValid; r++, row += channels, target += channels)
-                        CpuVector.Store<T, TStorage>(element.Apply((TStorage.Load16(row) - average) * scale + shift, r * channels + c, width), target, width);
+                    int some = (int)Math.Min(atOnce, stopValid - row);
+                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), target = TStorage.FloatsFor(to + row * channels, buffer + most);
+                    Normalize(source, target, row, some);
+                    TStorage.Store(target, to + row * channels, some * channels);
                 }
                 new Span<T>(to + stopValid * channels, (int)((stop - stopValid) * channels)).Clear();
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Normalize(float* source, float* target, long first, int lines)
+        {
+            for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
+            {
+                int width = Math.Min(CpuVector.Width, channels - c), whole = ChannelParts.WholeStores(lines, channels, c);
+                var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
+                var scale = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width) * CpuVector.Load<T, TStorage>(weights + c, width);
+                var shift = CpuVector.Load<T, TStorage>(biases + c, width);
+                float* row = source + c, y = target + c;
+                long place = first * channels + c;
+                int line = 0;
+                for (; line < whole; line++, row += channels, y += channels, place += channels)
+                    element.Apply((Vector512.Load(row) - average) * scale + shift, place).Store(y);
+                for (; line < lines; line++, row += channels, y += channels, place += channels)
+                    CpuVector.Store<float, CpuSingleStorage>(element.Apply((Vector512.Load(row) - average) * scale + shift, place, width), y, width);
             }
         }
     }
@@ -255,32 +268,45 @@ internal sealed unsafe partial class BatchNormBackward
         T* from = cpu.Pointer<T>(x), gradient = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx), weights = cpu.Pointer<T>(weight);
         float* means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse), totals = cpu.Pointer<float>(sums);
         int* count = cpu.Pointer<int>(counters);
-        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x), perExample = ChannelParts.RowsOfExample(x);
+        int channels = x.Dimensions[^1], rows = ChannelParts.Rows(x), perExample = ChannelParts.RowsOfExample(x), atOnce = ChannelParts.RowsAtOnce(channels);
         return cpu.For(ChannelParts.Count(x), grain: 1, Parts);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Parts(long first, long end)
         {
-            int valid = count[StepControl.Rows] * perExample;
+            int valid = count[StepControl.Rows] * perExample, most = atOnce * channels + CpuVector.Width;
+            float* buffer = FloatBuffer.Of(3 * most);
             for (long part = first; part < end; part++)
             {
                 long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
-                for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
+                for (long row = start; row < stopValid; row += atOnce)
                 {
-                    int width = Math.Min(CpuVector.Width, channels - c);
-                    var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
-                    var inverse = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width);
-                    var scale = inverse * CpuVector.Load<T, TStorage>(weights + c, width);
-                    var offset = CpuVector.Load<float, CpuSingleStorage>(totals + c, width) / valid;
-                    var slope = CpuVector.Load<float, CpuSingleStorage>(totals + channels + c, width) / valid * inverse;
-                    T* row = from + start * channels + c, g = gradient + start * channels + c, target = to + start * channels + c;
-                    long r = start;
-                    for (long whole = ChannelParts.WholeStores(start, stop, stopValid, channels, c); r < whole; r++, row += channels, g += channels, target += channels)
-                        TStorage.Store16((TStorage.Load16(g) - offset - (TStorage.Load16(row) - average) * slope) * scale, target);
-                    for (; r < stopValid; r++, row += channels, g += channels, target += channels)
-                        CpuVector.Store<T, TStorage>((TStorage.Load16(g) - offset - (TStorage.Load16(row) - average) * slope) * scale, target, width);
+                    int some = (int)Math.Min(atOnce, stopValid - row);
+                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), dy = TStorage.AsFloats(gradient + row * channels, buffer + most, some * channels);
+                    float* target = TStorage.FloatsFor(to + row * channels, buffer + 2 * most);
+                    Differentiate(source, dy, target, some, valid);
+                    TStorage.Store(target, to + row * channels, some * channels);
                 }
                 new Span<T>(to + stopValid * channels, (int)((stop - stopValid) * channels)).Clear();
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Differentiate(float* source, float* dy, float* target, int lines, int valid)
+        {
+            for (int c = (channels - 1) / CpuVector.Width * CpuVector.Width; c >= 0; c -= CpuVector.Width)
+            {
+                int width = Math.Min(CpuVector.Width, channels - c), whole = ChannelParts.WholeStores(lines, channels, c);
+                var average = CpuVector.Load<float, CpuSingleStorage>(means + c, width);
+                var inverse = CpuVector.Load<float, CpuSingleStorage>(inverses + c, width);
+                var scale = inverse * CpuVector.Load<T, TStorage>(weights + c, width);
+                var offset = CpuVector.Load<float, CpuSingleStorage>(totals + c, width) / valid;
+                var slope = CpuVector.Load<float, CpuSingleStorage>(totals + channels + c, width) / valid * inverse;
+                float* row = source + c, g = dy + c, y = target + c;
+                int line = 0;
+                for (; line < whole; line++, row += channels, g += channels, y += channels)
+                    ((Vector512.Load(g) - offset - (Vector512.Load(row) - average) * slope) * scale).Store(y);
+                for (; line < lines; line++, row += channels, g += channels, y += channels)
+                    CpuVector.Store<float, CpuSingleStorage>((Vector512.Load(g) - offset - (Vector512.Load(row) - average) * slope) * scale, y, width);
             }
         }
     }

@@ -112,9 +112,11 @@ internal static class ChannelParts
     /// <summary>Rows of one example: the pixels of an image, 1 for a vector.</summary>
     public static int RowsOfExample(Tensor x) => Rows(x) / x.Dimensions[0];
 
-    /// <summary>The end of those rows from start to stopValid in which 16 channels from <paramref name="channel"/> on end before row stop begins.</summary>
-    public static long WholeStores(long start, long stop, long stopValid, int channels, int channel) =>
-        Math.Clamp((stop * channels - channel - CpuVector.Width + channels) / channels, start, stopValid);
+    /// <summary>Of those the CPU works on some, as floats: 2,048 are 8 KB, so that what is read and what is written lies in L1.</summary>
+    public static int RowsAtOnce(int channels) => Math.Max(1, 2048 / channels);
+
+    /// <summary>Of some rows the first ones, in which 16 channels from <paramref name="channel"/> on end before the last row does.</summary>
+    public static int WholeStores(int rows, int channels, int channel) => Math.Clamp((rows * channels - channel - CpuVector.Width + channels) / channels, 0, rows);
 }
 
 /// <summary>

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
-// A row is whole vectors and a last one, which reads, and writes, into the next row; that is written after it.
+// A row is whole vectors and a last one, which reads beyond the row. Rows become floats once, and are rounded once.
 
 internal sealed unsafe partial class LayerNormForward
 {
@@ -14,33 +14,41 @@ internal sealed unsafe partial class LayerNormForward
         float* average = cpu.Pointer<float>(statistics), inverses = average + batch;
         return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
-            int length = size, whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
-            T* w = weights, b = biases, last = to + end * length;
-            var lanes = CpuVector.First(rest);
+            int length = size, most = length + CpuVector.Width;
+            float* buffer = FloatBuffer.Of(4 * most);
+            float* w = TStorage.AsFloats(weights, buffer, length), b = TStorage.AsFloats(biases, buffer + most, length);
             for (long n = first; n < end; n++)
             {
-                T* row = from + n * length, target = to + n * length;
-                var sum = TStorage.Load16(row + whole) & lanes;
-                for (int i = 0; i < whole; i += CpuVector.Width) sum += TStorage.Load16(row + i);
-                float mean = Vector512.Sum(sum) / length;
-                var center = Vector512.Create(mean);
-                var deviation = (TStorage.Load16(row + whole) - center) & lanes;
-                var squares = deviation * deviation;
-                for (int i = 0; i < whole; i += CpuVector.Width)
-                {
-                    deviation = TStorage.Load16(row + i) - center;
-                    squares += deviation * deviation;
-                }
-                float inverse = 1f / MathF.Sqrt(Vector512.Sum(squares) / length + eps);
-                (average[n], inverses[n]) = (mean, inverse);
-                for (int i = 0; i < whole; i += CpuVector.Width)
-                    TStorage.Store16((TStorage.Load16(row + i) - center) * inverse * TStorage.Load16(w + i) + TStorage.Load16(b + i), target + i);
-                if (rest > 0)
-                    CpuVector.StoreOver<T, TStorage>((TStorage.Load16(row + whole) - center) * inverse * TStorage.Load16(w + whole) + TStorage.Load16(b + whole), target + whole, rest, last);
+                float* row = TStorage.AsFloats(from + n * length, buffer + 2 * most, length), target = TStorage.FloatsFor(to + n * length, buffer + 3 * most);
+                (average[n], inverses[n]) = Normalize(row, w, b, target, length);
+                TStorage.Store(target, to + n * length, length);
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        (float Mean, float Inverse) Normalize(float* row, float* w, float* b, float* target, int length)
+        {
+            int whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
+            var lanes = CpuVector.First(rest);
+            var sum = Vector512.Load(row + whole) & lanes;
+            for (int i = 0; i < whole; i += CpuVector.Width) sum += Vector512.Load(row + i);
+            float mean = Vector512.Sum(sum) / length;
+            var center = Vector512.Create(mean);
+            var deviation = (Vector512.Load(row + whole) - center) & lanes;
+            var squares = deviation * deviation;
+            for (int i = 0; i < whole; i += CpuVector.Width)
+            {
+                deviation = Vector512.Load(row + i) - center;
+                squares += deviation * deviation;
+            }
+            float inverse = 1f / MathF.Sqrt(Vector512.Sum(squares) / length + eps);
+            for (int i = 0; i < whole; i += CpuVector.Width)
+                ((Vector512.Load(row + i) - center) * inverse * Vector512.Load(w + i) + Vector512.Load(b + i)).Store(target + i);
+            if (rest > 0)
+                CpuVector.Store<float, CpuSingleStorage>((Vector512.Load(row + whole) - center) * inverse * Vector512.Load(w + whole) + Vector512.Load(b + whole), target + whole, rest);
+            return (mean, inverse);
         }
     }
 }
@@ -54,32 +62,39 @@ internal sealed unsafe partial class LayerNormBackward
         float* average = cpu.Pointer<float>(statistics), inverses = average + batch;
         return cpu.For(batch, grain: Math.Max(1, 1024 / size), Rows);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Rows(long first, long end)
         {
-            int length = size, whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
-            T* w = weights, last = to + end * length;
-            var lanes = CpuVector.First(rest);
+            int length = size, most = length + CpuVector.Width;
+            float* buffer = FloatBuffer.Of(4 * most), w = TStorage.AsFloats(weights, buffer, length);
             for (long n = first; n < end; n++)
             {
-                T* row = from + n * length, g = gradient + n * length, target = to + n * length;
-                var center = Vector512.Create(average[n]);
-                float inverse = inverses[n];
-                var sum = TStorage.Load16(g + whole) * TStorage.Load16(w + whole) & lanes;
-                var product = sum * ((TStorage.Load16(row + whole) - center) * inverse & lanes);
-                for (int i = 0; i < whole; i += CpuVector.Width)
-                {
-                    var scaled = TStorage.Load16(g + i) * TStorage.Load16(w + i);
-                    sum += scaled;
-                    product += scaled * ((TStorage.Load16(row + i) - center) * inverse);
-                }
-                var offset = Vector512.Create(Vector512.Sum(sum) / length);
-                var slope = Vector512.Create(Vector512.Sum(product) / length * inverse);
-                for (int i = 0; i < whole; i += CpuVector.Width)
-                    TStorage.Store16((TStorage.Load16(g + i) * TStorage.Load16(w + i) - offset - (TStorage.Load16(row + i) - center) * slope) * inverse, target + i);
-                if (rest > 0)
-                    CpuVector.StoreOver<T, TStorage>((TStorage.Load16(g + whole) * TStorage.Load16(w + whole) - offset - (TStorage.Load16(row + whole) - center) * slope) * inverse, target + whole, rest, last);
+                float* row = TStorage.AsFloats(from + n * length, buffer + most, length), g = TStorage.AsFloats(gradient + n * length, buffer + 2 * most, length);
+                float* target = TStorage.FloatsFor(to + n * length, buffer + 3 * most);
+                Differentiate(row, g, w, target, average[n], inverses[n], length);
+                TStorage.Store(target, to + n * length, length);
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Differentiate(float* row, float* g, float* w, float* target, float mean, float inverse, int length)
+        {
+            int whole = length / CpuVector.Width * CpuVector.Width, rest = length - whole;
+            var lanes = CpuVector.First(rest);
+            var center = Vector512.Create(mean);
+            var sum = Vector512.Load(g + whole) * Vector512.Load(w + whole) & lanes;
+            var product = sum * ((Vector512.Load(row + whole) - center) * inverse & lanes);
+            for (int i = 0; i < whole; i += CpuVector.Width)
+            {
+                var scaled = Vector512.Load(g + i) * Vector512.Load(w + i);
+                sum += scaled;
+                product += scaled * ((Vector512.Load(row + i) - center) * inverse);
+            }
+            var offset = Vector512.Create(Vector512.Sum(sum) / length);
+            var slope = Vector512.Create(Vector512.Sum(product) / length * inverse);
+            for (int i = 0; i < whole; i += CpuVector.Width)
+                ((Vector512.Load(g + i) * Vector512.Load(w + i) - offset - (Vector512.Load(row + i) - center) * slope) * inverse).Store(target + i);
+            if (rest > 0)
+                CpuVector.Store<float, CpuSingleStorage>((Vector512.Load(g + whole) * Vector512.Load(w + whole) - offset - (Vector512.Load(row + whole) - center) * slope) * inverse, target + whole, rest);
         }
     }
 }
