@@ -35,6 +35,13 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
         return (OutHeight + strips - 1) / strips;
     }
 
+    /// <summary>The first row of the kernel in which output rows <paramref name="y"/> to <paramref name="last"/> see the image, and how many there are; in the others they see padding, whose products are 0.</summary>
+    public (int First, int Count) KernelRows(int y, int last)
+    {
+        int first = Math.Max(0, _top - last);
+        return (first, Math.Max(0, Math.Min(KernelHeight, _height + _top - y) - first));
+    }
+
     /// <summary>Writes what output rows y .. y+rows of example n see.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Fill(int n, int y, int rows, float* strip)

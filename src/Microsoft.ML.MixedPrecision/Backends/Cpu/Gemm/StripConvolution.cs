@@ -88,9 +88,12 @@ internal static unsafe class StripConvolution
                 int pixels = (rows - 1) * pitch + Image.OutWidth;
                 for (int pixel = 0; pixel < pixels; pixel += mr)
                 {
+                    var (seen, runs) = Image.KernelRows(top + pixel / pitch, top + (Math.Min(pixel + mr, pixels) - 1) / pitch);
+                    var some = walk with { Runs = runs };
+                    float* a = buffers.A + (pixel + (long)seen * pitch) * Image.Channels, b = buffers.B + (long)seen * panels;
                     for (int jr = 0; jr < N; jr += nr)
                     {
-                        TTile.Multiply<TLayout>(walk, buffers.A + pixel * Image.Channels, buffers.B + (long)jr * depth, buffers.Sums, true);
+                        TTile.Multiply<TLayout>(some, a, b + (long)jr * depth, buffers.Sums, true);
                         Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, Math.Min(mr, pixels - pixel), jr);
                     }
                 }
