@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>The three products of a convolution on the CPU: right for every geometry, one chain of fused multiply-adds for each element, the same bits for any number of threads.</summary>
@@ -27,6 +29,9 @@ public sealed class ConvolutionProductTests
         new(2, 13, 12, 32, 50, new(3, 1, 0, 1), Groups: 1),
         new(1, 8, 8, 64, 33, new(new(3, 2), 1, new(2, 1), 1), Groups: 1),
         new(1, 70, 60, 16, 8, new(new(2, 3), 1, new(0, 1), 1), Groups: 1), // several strips of one image
+        new(2, 9, 35, 16, 16, new(3, 1, 1, 1), Groups: 1), // turned around: few filters, a width that is no multiple of 16
+        new(1, 70, 60, 16, 16, new(3, 1, new(0, 2), 1), Groups: 1),
+        new(2, 7, 16, 32, 24, new(new(2, 3), 1, 1, 1), Groups: 1),
     ];
 
     private static readonly Pass[] s_passes = Enum.GetValues<Pass>();
@@ -72,6 +77,22 @@ public sealed class ConvolutionProductTests
             }
         }
         Assert.IsGreaterThan(3, inParts);
+    }
+
+    [TestMethod]
+    public void Few_filters_over_16_channels_are_the_rows_of_tiles_where_vectors_are_wide()
+    {
+        bool wide = Vector512.IsHardwareAccelerated;
+        Assert.AreEqual(wide, Turned(16, 16));
+        Assert.AreEqual(wide, Turned(32, 24));
+        Assert.IsFalse(Turned(16, 32), "32 filters fill two vectors");
+        Assert.IsFalse(Turned(3, 16), "planes are transposed 16 channels at a time");
+
+        static unsafe bool Turned(int channels, int filters)
+        {
+            var g = new Conv2dGeometry(1, 32, 32, channels, filters, new(3, 1, 1, 1), Groups: 1);
+            return TurnedStripConvolution.Fits(new ImageStrip<float, CpuSingleStorage>(null, g, g.OutHeight, g.OutWidth), filters);
+        }
     }
 
     [TestMethod]

@@ -57,6 +57,56 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
         }
     }
 
+    /// <summary>Floats of a channel's plane of so many output rows, with room for <paramref name="beyond"/> more: an odd number of cache lines, so that the planes spread over all L1 sets.</summary>
+    public int Plane(int rows, int beyond) => (((rows + KernelHeight - 1) * Pitch + _left + beyond) / 16 | 1) * 16 + 32;
+
+    /// <summary>
+    /// The same as <see cref="Fill"/> with the channels, a multiple of 16, in planes: output pixel (y, x) sees its tap (kh, kw, c) at
+    /// c * <paramref name="plane"/> + (y + kh) * <see cref="Pitch"/> + x + kw. <paramref name="line"/> takes 16 pixels more than a row.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void FillPlanes(int n, int y, int rows, float* strip, int plane, float* line)
+    {
+        int row = y - _top, end = row + rows + KernelHeight - 1, length = _width * Channels, gap = Pitch - _width;
+        Clear(strip, plane, _left);
+        strip += _left;
+        // The last sixteen of a row may reach into the next: rows are written in order, and a gap after what is before it.
+        new Span<float>(line + length, 16 * Channels).Clear();
+        for (; row < end; row++, strip += Pitch)
+        {
+            if ((uint)row >= (uint)_height)
+            {
+                Clear(strip, plane, Pitch);
+                continue;
+            }
+            TStorage.Load(_image + ((long)n * _height + row) * length, line, length);
+            for (int x = 0; x < _width; x += 16)
+                for (int c = 0; c < Channels; c += 16) Packing.Transpose16(line + x * Channels + c, Channels, strip + (long)c * plane + x, plane);
+            Clear(strip + _width, plane, gap);
+        }
+    }
+
+    private void Clear(float* strip, int plane, int count)
+    {
+        for (int c = 0; c < Channels; c++, strip += plane)
+            for (int i = 0; i < count; i++) strip[i] = 0;
+    }
+
+    /// <summary>Sums of <paramref name="count"/> pixels of a strip, of them those that the output has: <paramref name="row"/> is the batch's row in which the strip begins, <paramref name="pixel"/> the strip's in which the tile does.</summary>
+    public void Store<TMap, TSink>(float* tile, int tilePitch, int row, int pixel, int count, int column, int columns, TMap map, TSink sink)
+        where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
+    {
+        int y = pixel / Pitch, x = pixel % Pitch;
+        for (; count > 0; y++, x = 0)
+        {
+            int valid = Math.Min(count, OutWidth - x), all = Math.Min(count, Pitch - x);
+            if (valid > 0) sink.Store(tile, tilePitch, (row + y) * OutWidth + x, column, valid, columns, map);
+            tile += all * tilePitch;
+            count -= all;
+        }
+    }
+
     private static int Gap(Conv2dGeometry g, int outWidth) =>
         Math.Max(g.Window.Padding.Width, outWidth + g.KernelWidth - 1 - g.Window.Padding.Width - g.Width);
 

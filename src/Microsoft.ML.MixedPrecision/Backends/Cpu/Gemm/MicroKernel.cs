@@ -88,17 +88,22 @@ internal readonly struct ByPixelOf64 : ILayout
 }
 
 /// <summary>
-/// The way of k through the panels, in floats: <paramref name="Runs"/> runs of <paramref name="Depth"/> steps. A packed panel is
-/// one run; a convolution over image rows walks one run for each row of its kernel.
+/// The way of k through the panels, in floats: <paramref name="Lines"/> lines of <paramref name="Runs"/> runs of
+/// <paramref name="Depth"/> steps. A packed panel is one run; a convolution over image rows walks one line for each row of its kernel.
 /// </summary>
 /// <param name="StepA">From one k of A to the next.</param>
 /// <param name="StepB">From one k of B to the next.</param>
 /// <param name="JumpA">From the end of a run of A to the start of the next.</param>
 /// <param name="JumpB">The same for B.</param>
-internal readonly record struct Walk(int Runs, int Depth, int StepA, int StepB, int JumpA, int JumpB)
+/// <param name="LineA">From the end of a line of A, its last jump done, to the start of the next.</param>
+/// <param name="LineB">The same for B.</param>
+internal readonly record struct Walk(int Lines, int Runs, int Depth, int StepA, int StepB, int JumpA, int JumpB, int LineA, int LineB)
 {
     /// <summary>Packed panels: one run.</summary>
-    public static Walk Along(int depth, int stepA, int stepB) => new(1, depth, stepA, stepB, 0, 0);
+    public static Walk Along(int depth, int stepA, int stepB) => ByLine(1, depth, stepA, stepB, 0, 0);
+
+    /// <summary>Each line one run.</summary>
+    public static Walk ByLine(int lines, int depth, int stepA, int stepB, int lineA, int lineB) => new(lines, 1, depth, stepA, stepB, 0, 0, lineA, lineB);
 }
 
 /// <summary>
@@ -122,7 +127,7 @@ internal readonly unsafe struct Tile8x3<TLane> : ITile where TLane : struct, ILa
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB, runs = walk.Runs;
+        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
         TLane c00 = default, c01 = default, c02 = default, c10 = default, c11 = default, c12 = default;
         TLane c20 = default, c21 = default, c22 = default, c30 = default, c31 = default, c32 = default;
         TLane c40 = default, c41 = default, c42 = default, c50 = default, c51 = default, c52 = default;
@@ -138,20 +143,23 @@ internal readonly unsafe struct Tile8x3<TLane> : ITile where TLane : struct, ILa
             c60 = TLane.Load(tile + 18 * w); c61 = TLane.Load(tile + 19 * w); c62 = TLane.Load(tile + 20 * w);
             c70 = TLane.Load(tile + 21 * w); c71 = TLane.Load(tile + 22 * w); c72 = TLane.Load(tile + 23 * w);
         }
-        for (; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
         {
-            for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
             {
-                TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w); TLane b2 = TLane.Load(b + 2 * w);
-                TLane x;
-                x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02);
-                x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12);
-                x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22);
-                x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32);
-                x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42);
-                x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52);
-                x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61); c62 = TLane.Fma(x, b2, c62);
-                x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71); c72 = TLane.Fma(x, b2, c72);
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w); TLane b2 = TLane.Load(b + 2 * w);
+                    TLane x;
+                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02);
+                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12);
+                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22);
+                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32);
+                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42);
+                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52);
+                    x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61); c62 = TLane.Fma(x, b2, c62);
+                    x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71); c72 = TLane.Fma(x, b2, c72);
+                }
             }
         }
         c00.Store(tile + 0 * w); c01.Store(tile + 1 * w); c02.Store(tile + 2 * w);
@@ -174,7 +182,7 @@ internal readonly unsafe struct Tile12x2<TLane> : ITile where TLane : struct, IL
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB, runs = walk.Runs;
+        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
         TLane c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         TLane c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
         TLane c80 = default, c81 = default, c90 = default, c91 = default, ca0 = default, ca1 = default, cb0 = default, cb1 = default;
@@ -193,24 +201,27 @@ internal readonly unsafe struct Tile12x2<TLane> : ITile where TLane : struct, IL
             ca0 = TLane.Load(tile + 20 * w); ca1 = TLane.Load(tile + 21 * w);
             cb0 = TLane.Load(tile + 22 * w); cb1 = TLane.Load(tile + 23 * w);
         }
-        for (; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
         {
-            for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
             {
-                TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
-                TLane x;
-                x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
-                x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
-                x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
-                x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
-                x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
-                x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
-                x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61);
-                x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71);
-                x = TLane.Broadcast(a + 8 * r); c80 = TLane.Fma(x, b0, c80); c81 = TLane.Fma(x, b1, c81);
-                x = TLane.Broadcast(a + 9 * r); c90 = TLane.Fma(x, b0, c90); c91 = TLane.Fma(x, b1, c91);
-                x = TLane.Broadcast(a + 10 * r); ca0 = TLane.Fma(x, b0, ca0); ca1 = TLane.Fma(x, b1, ca1);
-                x = TLane.Broadcast(a + 11 * r); cb0 = TLane.Fma(x, b0, cb0); cb1 = TLane.Fma(x, b1, cb1);
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
+                    TLane x;
+                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
+                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
+                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
+                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
+                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
+                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
+                    x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61);
+                    x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71);
+                    x = TLane.Broadcast(a + 8 * r); c80 = TLane.Fma(x, b0, c80); c81 = TLane.Fma(x, b1, c81);
+                    x = TLane.Broadcast(a + 9 * r); c90 = TLane.Fma(x, b0, c90); c91 = TLane.Fma(x, b1, c91);
+                    x = TLane.Broadcast(a + 10 * r); ca0 = TLane.Fma(x, b0, ca0); ca1 = TLane.Fma(x, b1, ca1);
+                    x = TLane.Broadcast(a + 11 * r); cb0 = TLane.Fma(x, b0, cb0); cb1 = TLane.Fma(x, b1, cb1);
+                }
             }
         }
         c00.Store(tile + 0 * w); c01.Store(tile + 1 * w);
@@ -241,7 +252,7 @@ internal readonly unsafe struct Tile16x1<TLane> : ITile where TLane : struct, IL
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB, runs = walk.Runs;
+        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
         TLane c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default, c6 = default, c7 = default;
         TLane c8 = default, c9 = default, c10 = default, c11 = default, c12 = default, c13 = default, c14 = default, c15 = default;
         if (!first)
@@ -251,19 +262,22 @@ internal readonly unsafe struct Tile16x1<TLane> : ITile where TLane : struct, IL
             c8 = TLane.Load(tile + 8 * w); c9 = TLane.Load(tile + 9 * w); c10 = TLane.Load(tile + 10 * w); c11 = TLane.Load(tile + 11 * w);
             c12 = TLane.Load(tile + 12 * w); c13 = TLane.Load(tile + 13 * w); c14 = TLane.Load(tile + 14 * w); c15 = TLane.Load(tile + 15 * w);
         }
-        for (; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
         {
-            for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
             {
-                TLane b0 = TLane.Load(b);
-                c0 = TLane.Fma(TLane.Broadcast(a + 0 * r), b0, c0); c1 = TLane.Fma(TLane.Broadcast(a + 1 * r), b0, c1);
-                c2 = TLane.Fma(TLane.Broadcast(a + 2 * r), b0, c2); c3 = TLane.Fma(TLane.Broadcast(a + 3 * r), b0, c3);
-                c4 = TLane.Fma(TLane.Broadcast(a + 4 * r), b0, c4); c5 = TLane.Fma(TLane.Broadcast(a + 5 * r), b0, c5);
-                c6 = TLane.Fma(TLane.Broadcast(a + 6 * r), b0, c6); c7 = TLane.Fma(TLane.Broadcast(a + 7 * r), b0, c7);
-                c8 = TLane.Fma(TLane.Broadcast(a + 8 * r), b0, c8); c9 = TLane.Fma(TLane.Broadcast(a + 9 * r), b0, c9);
-                c10 = TLane.Fma(TLane.Broadcast(a + 10 * r), b0, c10); c11 = TLane.Fma(TLane.Broadcast(a + 11 * r), b0, c11);
-                c12 = TLane.Fma(TLane.Broadcast(a + 12 * r), b0, c12); c13 = TLane.Fma(TLane.Broadcast(a + 13 * r), b0, c13);
-                c14 = TLane.Fma(TLane.Broadcast(a + 14 * r), b0, c14); c15 = TLane.Fma(TLane.Broadcast(a + 15 * r), b0, c15);
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b);
+                    c0 = TLane.Fma(TLane.Broadcast(a + 0 * r), b0, c0); c1 = TLane.Fma(TLane.Broadcast(a + 1 * r), b0, c1);
+                    c2 = TLane.Fma(TLane.Broadcast(a + 2 * r), b0, c2); c3 = TLane.Fma(TLane.Broadcast(a + 3 * r), b0, c3);
+                    c4 = TLane.Fma(TLane.Broadcast(a + 4 * r), b0, c4); c5 = TLane.Fma(TLane.Broadcast(a + 5 * r), b0, c5);
+                    c6 = TLane.Fma(TLane.Broadcast(a + 6 * r), b0, c6); c7 = TLane.Fma(TLane.Broadcast(a + 7 * r), b0, c7);
+                    c8 = TLane.Fma(TLane.Broadcast(a + 8 * r), b0, c8); c9 = TLane.Fma(TLane.Broadcast(a + 9 * r), b0, c9);
+                    c10 = TLane.Fma(TLane.Broadcast(a + 10 * r), b0, c10); c11 = TLane.Fma(TLane.Broadcast(a + 11 * r), b0, c11);
+                    c12 = TLane.Fma(TLane.Broadcast(a + 12 * r), b0, c12); c13 = TLane.Fma(TLane.Broadcast(a + 13 * r), b0, c13);
+                    c14 = TLane.Fma(TLane.Broadcast(a + 14 * r), b0, c14); c15 = TLane.Fma(TLane.Broadcast(a + 15 * r), b0, c15);
+                }
             }
         }
         c0.Store(tile + 0 * w); c1.Store(tile + 1 * w); c2.Store(tile + 2 * w); c3.Store(tile + 3 * w);
@@ -282,7 +296,7 @@ internal readonly unsafe struct Tile6x2<TLane> : ITile where TLane : struct, ILa
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB, runs = walk.Runs;
+        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
         TLane c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         TLane c40 = default, c41 = default, c50 = default, c51 = default;
         if (!first)
@@ -294,18 +308,21 @@ internal readonly unsafe struct Tile6x2<TLane> : ITile where TLane : struct, ILa
             c40 = TLane.Load(tile + 8 * w); c41 = TLane.Load(tile + 9 * w);
             c50 = TLane.Load(tile + 10 * w); c51 = TLane.Load(tile + 11 * w);
         }
-        for (; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
         {
-            for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
             {
-                TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
-                TLane x;
-                x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
-                x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
-                x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
-                x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
-                x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
-                x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
+                    TLane x;
+                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
+                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
+                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
+                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
+                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
+                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
+                }
             }
         }
         c00.Store(tile + 0 * w); c01.Store(tile + 1 * w);
@@ -326,7 +343,7 @@ internal readonly unsafe struct Tile6x4<TLane> : ITile where TLane : struct, ILa
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB, runs = walk.Runs;
+        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
         TLane c00 = default, c01 = default, c02 = default, c03 = default, c10 = default, c11 = default, c12 = default, c13 = default;
         TLane c20 = default, c21 = default, c22 = default, c23 = default, c30 = default, c31 = default, c32 = default, c33 = default;
         TLane c40 = default, c41 = default, c42 = default, c43 = default, c50 = default, c51 = default, c52 = default, c53 = default;
@@ -339,18 +356,21 @@ internal readonly unsafe struct Tile6x4<TLane> : ITile where TLane : struct, ILa
             c40 = TLane.Load(tile + 16 * w); c41 = TLane.Load(tile + 17 * w); c42 = TLane.Load(tile + 18 * w); c43 = TLane.Load(tile + 19 * w);
             c50 = TLane.Load(tile + 20 * w); c51 = TLane.Load(tile + 21 * w); c52 = TLane.Load(tile + 22 * w); c53 = TLane.Load(tile + 23 * w);
         }
-        for (; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
         {
-            for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
             {
-                TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w); TLane b2 = TLane.Load(b + 2 * w); TLane b3 = TLane.Load(b + 3 * w);
-                TLane x;
-                x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02); c03 = TLane.Fma(x, b3, c03);
-                x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12); c13 = TLane.Fma(x, b3, c13);
-                x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22); c23 = TLane.Fma(x, b3, c23);
-                x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32); c33 = TLane.Fma(x, b3, c33);
-                x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42); c43 = TLane.Fma(x, b3, c43);
-                x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52); c53 = TLane.Fma(x, b3, c53);
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w); TLane b2 = TLane.Load(b + 2 * w); TLane b3 = TLane.Load(b + 3 * w);
+                    TLane x;
+                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02); c03 = TLane.Fma(x, b3, c03);
+                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12); c13 = TLane.Fma(x, b3, c13);
+                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22); c23 = TLane.Fma(x, b3, c23);
+                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32); c33 = TLane.Fma(x, b3, c33);
+                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42); c43 = TLane.Fma(x, b3, c43);
+                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52); c53 = TLane.Fma(x, b3, c53);
+                }
             }
         }
         c00.Store(tile + 0 * w); c01.Store(tile + 1 * w); c02.Store(tile + 2 * w); c03.Store(tile + 3 * w);

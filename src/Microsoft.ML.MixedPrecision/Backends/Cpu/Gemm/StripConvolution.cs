@@ -24,6 +24,11 @@ internal static unsafe class StripConvolution
         where T : unmanaged where TStorage : struct, ICpuStorage<T>
         where TB : unmanaged, IReader where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
+        if (TurnedStripConvolution.Fits(image, n))
+        {
+            TurnedStripConvolution.Run(image, batch, n, b, map, sink, threads);
+            return;
+        }
         int rows = image.RowsWithin(StripFloats), strips = (image.OutHeight + rows - 1) / rows * batch;
         double flop = 2.0 * batch * image.OutHeight * image.OutWidth * n * image.KernelHeight * image.Run;
         threads = ThreadGrid.ThreadsFor(flop, threads);
@@ -79,7 +84,7 @@ internal static unsafe class StripConvolution
             var buffers = GemmBuffers.Mine;
             for (int row = 0; row < Image.KernelHeight; row++)
                 Packing.OfB(B, row * depth, depth, 0, N, nr, buffers.B + (long)row * panels, buffers.Lines);
-            var walk = new Walk(Image.KernelHeight, depth, 1, nr, pitch * Image.Channels - depth, panels - nr * depth);
+            var walk = Walk.ByLine(Image.KernelHeight, depth, 1, nr, pitch * Image.Channels - depth, panels - nr * depth);
             int perImage = (Image.OutHeight + Rows - 1) / Rows;
             for (int strip = first; strip < end; strip++)
             {
@@ -88,28 +93,15 @@ internal static unsafe class StripConvolution
                 int pixels = (rows - 1) * pitch + Image.OutWidth;
                 for (int pixel = 0; pixel < pixels; pixel += mr)
                 {
-                    var (seen, runs) = Image.KernelRows(top + pixel / pitch, top + (Math.Min(pixel + mr, pixels) - 1) / pitch);
-                    var some = walk with { Runs = runs };
+                    var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (Math.Min(pixel + mr, pixels) - 1) / pitch);
+                    var some = walk with { Lines = lines };
                     float* a = buffers.A + (pixel + (long)seen * pitch) * Image.Channels, b = buffers.B + (long)seen * panels;
                     for (int jr = 0; jr < N; jr += nr)
                     {
                         TTile.Multiply<TLayout>(some, a, b + (long)jr * depth, buffers.Sums, true);
-                        Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, Math.Min(mr, pixels - pixel), jr);
+                        Image.Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, Math.Min(mr, pixels - pixel), jr, Math.Min(nr, N - jr), Map, Sink);
                     }
                 }
-            }
-        }
-
-        /// <summary>The rows of a tile that are pixels of the output.</summary>
-        private readonly void Store(float* tile, int nr, int row, int pixel, int count, int column)
-        {
-            int y = pixel / Image.Pitch, x = pixel % Image.Pitch;
-            for (; count > 0; y++, x = 0)
-            {
-                int valid = Math.Min(count, Image.OutWidth - x), all = Math.Min(count, Image.Pitch - x);
-                if (valid > 0) Sink.Store(tile, nr, (row + y) * Image.OutWidth + x, column, valid, Math.Min(nr, N - column), Map);
-                tile += all * nr;
-                count -= all;
             }
         }
     }
