@@ -35,6 +35,23 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
         return (OutHeight + strips - 1) / strips;
     }
 
+    /// <summary>
+    /// How tiles of so many pixels go over a strip: pixels that are walked over together, and from their first to the next's. All of
+    /// them, what lies between rows too, or row by row where rows fill their tiles better: 24 pixels of 26 are two tiles of 12.
+    /// </summary>
+    public (int Length, int Step) Stretch(int rows, int tile)
+    {
+        int all = (rows - 1) * Pitch + OutWidth;
+        return rows * ((OutWidth + tile - 1) / tile) < (all + tile - 1) / tile ? (OutWidth, Pitch) : (all, rows * Pitch);
+    }
+
+    /// <summary>Of a strip's output rows, those that see the image in one row of the kernel: the first, and how many there are.</summary>
+    public (int First, int Count) OutputRows(int y, int rows, int kernelRow)
+    {
+        int first = Math.Clamp(_top - kernelRow - y, 0, rows);
+        return (first, Math.Clamp(_height + _top - kernelRow - y, first, rows) - first);
+    }
+
     /// <summary>The first row of the kernel in which output rows <paramref name="y"/> to <paramref name="last"/> see the image, and how many there are; in the others they see padding, whose products are 0.</summary>
     public (int First, int Count) KernelRows(int y, int last)
     {

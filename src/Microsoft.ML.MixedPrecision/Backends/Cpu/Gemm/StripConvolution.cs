@@ -90,16 +90,20 @@ internal static unsafe class StripConvolution
             {
                 int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top);
                 Image.Fill(n, top, rows, buffers.A);
-                int pixels = (rows - 1) * pitch + Image.OutWidth;
-                for (int pixel = 0; pixel < pixels; pixel += mr)
+                var (length, step) = Image.Stretch(rows, mr);
+                for (int start = 0; start < rows * pitch; start += step)
                 {
-                    var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (Math.Min(pixel + mr, pixels) - 1) / pitch);
-                    var some = walk with { Lines = lines };
-                    float* a = buffers.A + (pixel + (long)seen * pitch) * Image.Channels, b = buffers.B + (long)seen * panels;
-                    for (int jr = 0; jr < N; jr += nr)
+                    for (int pixel = start; pixel < start + length; pixel += mr)
                     {
-                        TTile.Multiply<TLayout>(some, a, b + (long)jr * depth, buffers.Sums, true);
-                        Image.Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, Math.Min(mr, pixels - pixel), jr, Math.Min(nr, N - jr), Map, Sink);
+                        int count = Math.Min(mr, start + length - pixel);
+                        var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (pixel + count - 1) / pitch);
+                        var some = walk with { Lines = lines };
+                        float* a = buffers.A + (pixel + (long)seen * pitch) * Image.Channels, b = buffers.B + (long)seen * panels;
+                        for (int jr = 0; jr < N; jr += nr)
+                        {
+                            TTile.Multiply<TLayout>(some, a, b + (long)jr * depth, buffers.Sums, true);
+                            Image.Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, count, jr, Math.Min(nr, N - jr), Map, Sink);
+                        }
                     }
                 }
             }

@@ -6,7 +6,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// dW[(kh, kw, c), f] = sum over output pixels of image[pixel + (kh, kw), c] * dy[pixel, f], over an <see cref="ImageStrip{T, TStorage}"/>:
-/// for each row of the kernel, dy^T times the strip itself, whose steps of k lie a pixel apart. Nothing is packed: a pixel is
+/// for each row of the kernel, dy^T times the strip itself, whose steps of k lie a pixel apart; a row of the output that sees only padding there is left out. Nothing is packed: a pixel is
 /// converted once, where patches convert it for each tap. The batch is summed in parts fixed by shape, each by one thread, and the
 /// parts are added in their order: the bits do not depend on the threads.
 /// </summary>
@@ -22,7 +22,7 @@ internal static unsafe class StripWeightGradient
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T> =>
         g.KernelWidth > 1 && g.KernelWidth * g.Channels >= CpuVector.Width / 2 && g.Channels <= 64 && g.Filters is >= 8 and <= 128 && (long)g.Patch * g.Filters <= PartialSums / 8 &&
-        ImageStrip<T, TStorage>.Fits(g, g.OutWidth, 3 * StripFloats) && (long)(g.OutWidth + g.Width) * g.Filters <= Blocking.LineCapacity / 2;
+        ImageStrip<T, TStorage>.Fits(g, g.OutWidth, 3 * StripFloats) && (long)(g.OutWidth + 1) * g.Filters <= Blocking.LineCapacity / 2;
 
     public static Geometry Plan<T, TStorage>(ImageStrip<T, TStorage> image, int batch, int filters)
         where T : unmanaged
@@ -30,7 +30,7 @@ internal static unsafe class StripWeightGradient
     {
         var tile = TileShape.For(filters, image.Run);
         int down = (filters + tile.Rows - 1) / tile.Rows, across = (image.Run + tile.Columns - 1) / tile.Columns;
-        int rows = Math.Min(image.RowsWithin(StripFloats), Math.Max(1, Blocking.LineCapacity / (image.Pitch * filters)));
+        int rows = Math.Min(image.RowsWithin(StripFloats), Math.Max(1, (Blocking.LineCapacity / filters - 1) / image.OutWidth));
         int most = Math.Clamp(PartialSums / (image.KernelHeight * image.Run * filters), 1, MostParts);
         return new Geometry(batch, filters, rows, Math.Min(batch, 1 << BitOperations.Log2((uint)most)), tile, down, across);
     }
@@ -95,27 +95,18 @@ internal static unsafe class StripWeightGradient
                 {
                     int rows = Math.Min(G.Rows, Image.OutHeight - top);
                     Image.Fill(n, top, rows, strip);
-                    FillGradient(n, top, rows, dy);
-                    var walk = Walk.Along((rows - 1) * pitch + Image.OutWidth, filters, channels);
+                    TStorage.LoadWide(Gradient + ((long)n * Image.OutHeight + top) * Image.OutWidth * filters, dy, rows * Image.OutWidth * filters);
                     float* sum = sums;
                     for (int row = 0; row < Image.KernelHeight; row++)
+                    {
+                        var (seen, lines) = Image.OutputRows(top, rows, row);
+                        var walk = Walk.ByLine(lines, Image.OutWidth, filters, channels, 0, (pitch - Image.OutWidth) * channels);
+                        float* a = dy + seen * Image.OutWidth * filters, b = strip + (row + seen) * pitch * channels;
                         for (int column = 0; column < Image.Run; column += nr)
                             for (int filter = 0; filter < filters; filter += mr, sum += mr * nr)
-                                TTile.Multiply<ByStep>(walk, dy + filter, strip + row * pitch * channels + column, sum, first);
+                                TTile.Multiply<ByStep>(walk, a + filter, b + column, sum, first);
+                    }
                 }
-            }
-        }
-
-        /// <summary>dy of some output rows as floats, a strip's pitch apart: zero where a pixel is none of the output.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void FillGradient(int n, int top, int rows, float* target)
-        {
-            int length = Image.OutWidth * G.Filters, pitch = Image.Pitch * G.Filters;
-            var source = Gradient + ((long)n * Image.OutHeight + top) * length;
-            for (int row = 0; row < rows; row++, source += length, target += pitch)
-            {
-                TStorage.LoadWide(source, target, length);
-                new Span<float>(target + length, pitch - length).Clear();
             }
         }
 

@@ -83,18 +83,21 @@ internal static unsafe class TurnedStripConvolution
             {
                 int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top);
                 Image.FillPlanes(n, top, rows, buffers.A, Plane, buffers.Lines);
-                int pixels = (rows - 1) * pitch + Image.OutWidth;
-                for (int pixel = 0; pixel < pixels; pixel += nr)
+                var (length, step) = Image.Stretch(rows, nr);
+                for (int start = 0; start < rows * pitch; start += step)
                 {
-                    int count = Math.Min(nr, pixels - pixel);
-                    var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (pixel + count - 1) / pitch);
-                    var some = walk with { Lines = lines };
-                    float* a = buffers.B + (long)seen * panels, b = buffers.A + pixel + (long)seen * pitch;
-                    for (int f = 0; f < N; f += mr)
-                        TTile.Multiply<ByStep>(some, a + (long)(f / PanelFilters) * PanelFilters * run + f % PanelFilters, b, byFilter + f * nr, true);
-                    for (int f = 0; f < N; f += 16)
-                        for (int p = 0; p < nr; p += 16) Packing.Transpose16(byFilter + f * nr + p, nr, byPixel + (long)p * filters + f, filters);
-                    Image.Store(byPixel, filters, n * Image.OutHeight + top, pixel, count, 0, N, Map, Sink);
+                    for (int pixel = start; pixel < start + length; pixel += nr)
+                    {
+                        int count = Math.Min(nr, start + length - pixel);
+                        var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (pixel + count - 1) / pitch);
+                        var some = walk with { Lines = lines };
+                        float* a = buffers.B + (long)seen * panels, b = buffers.A + pixel + (long)seen * pitch;
+                        for (int f = 0; f < N; f += mr)
+                            TTile.Multiply<ByStep>(some, a + (long)(f / PanelFilters) * PanelFilters * run + f % PanelFilters, b, byFilter + f * nr, true);
+                        for (int f = 0; f < N; f += 16)
+                            for (int p = 0; p < nr; p += 16) Packing.Transpose16(byFilter + f * nr + p, nr, byPixel + (long)p * filters + f, filters);
+                        Image.Store(byPixel, filters, n * Image.OutHeight + top, pixel, count, 0, N, Map, Sink);
+                    }
                 }
             }
         }
