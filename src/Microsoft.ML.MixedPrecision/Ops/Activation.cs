@@ -12,6 +12,9 @@ internal interface IActivation
     /// <summary>True where neither direction changes by rounding its argument before instead of its result after: see <see cref="ElementKernel.CommutesWithRounding"/>.</summary>
     static virtual bool CommutesWithRounding => false;
 
+    /// <summary>True where the gradient stays as it is or becomes 0: see <see cref="ICpuElement.KeepsOrDrops"/>.</summary>
+    static virtual bool GradientKeepsOrDrops => false;
+
     /// <param name="parameter">The op's, such as a slope; most functions have none.</param>
     static abstract Vector512<float> Forward(Vector512<float> x, float parameter);
 
@@ -77,6 +80,7 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
     internal readonly struct Element(float parameter) : ICpuElement, IGpuElement, IGpuFunction
     {
         public static bool KeepsValues => false;
+        public static bool KeepsOrDrops => false;
 
         private readonly float _parameter = parameter;
 
@@ -114,7 +118,10 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
         {
             long i = start;
             for (; i <= end - CpuVector.Width; i += CpuVector.Width)
-                TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i), parameter), to + i);
+            {
+                if (TFunction.GradientKeepsOrDrops) TStorage.Select16(from + i, TFunction.Backward(TStorage.Load16(k + i), Vector512<float>.AllBitsSet, parameter), to + i);
+                else TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i), parameter), to + i);
+            }
             if (i == end) return;
             int rest = (int)(end - i);
             CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest), parameter), to + i, rest);
@@ -128,6 +135,8 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
+        public static bool KeepsOrDrops => TFunction.GradientKeepsOrDrops;
+
         private readonly T* _kept = kept;
         private readonly float _parameter = parameter;
 

@@ -25,6 +25,9 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
     public static void Store16(Vector512<float> values, Half* target) => HalfLanes.Round(values).Store((ushort*)target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Select16(Half* source, Vector512<float> where, Half* target) => (Vector256.Load((ushort*)source) & HalfLanes.Mask(where)).Store((ushort*)target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadWide(Half* source, float* target, int count)
     {
         int i = 0;

@@ -20,6 +20,9 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
     public static void Store16(Vector512<float> values, float* target) => values.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Select16(float* source, Vector512<float> where, float* target) => (Vector512.Load(source) & where).Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadWide(float* source, float* target, int count)
     {
         int i = 0;

@@ -57,10 +57,17 @@ internal static class HalfLanes
         var rounded = (magnitude + (power + Vector512.Create((uint)Rounder)).AsSingle()).AsUInt32();
         var result = (rounded + (power >> 13)) ^ ((bits >> 16) & Vector512.Create(0x8000u));
         result = Vector512.ConditionalSelect(Vector512.IsNaN(value).AsUInt32(), (bits >> 16) | Vector512.Create(0x7E00u), result); // keeps its sign and a quiet bit
-        return Avx512F.IsSupported
-            ? Avx512F.ConvertToVector256UInt16(result)
-            : Vector256.Narrow(result.GetLower(), result.GetUpper());
+        return Low(result);
     }
+
+    /// <summary>Lanes of 32 bits that are all ones or 0 in 16.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> Mask(Vector512<float> lanes) => Low(lanes.AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<ushort> Low(Vector512<uint> lanes) => Avx512F.IsSupported
+        ? Avx512F.ConvertToVector256UInt16(lanes)
+        : Vector256.Narrow(lanes.GetLower(), lanes.GetUpper());
 
     /// <summary>
     /// From 2^e to what is added: 2^13 times as much, and in the last places -(113 &lt;&lt; 10), of which the low 16 bits are 0x3C00: it takes the

@@ -37,6 +37,9 @@ internal unsafe interface ICpuStorage<T> : IElementStorage<T> where T : unmanage
     /// <summary>Sixteen floats to <paramref name="target"/>.</summary>
     static abstract void Store16(Vector512<float> values, T* target);
 
+    /// <summary>Sixteen elements as they are stored, those of lanes that are all ones in <paramref name="where"/>; 0 where a lane is 0.</summary>
+    static abstract void Select16(T* source, Vector512<float> where, T* target);
+
     /// <summary>
     /// At least one element and at least <paramref name="count"/>, in whole vectors: up to 15 beyond are read and written. An
     /// arena has room for that behind its last tensor; the target must have it too, and what is written there means nothing.

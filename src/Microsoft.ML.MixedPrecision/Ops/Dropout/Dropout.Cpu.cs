@@ -5,36 +5,47 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class DropoutMask
 {
+    /// <summary>Elements whose words, floats and results are in L1 together: 12 KB. Parts begin at multiples of it, so that counters never straddle two.</summary>
+    private const int AtOnce = 1024;
+
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
         T* source = cpu.Pointer<T>(from), target = cpu.Pointer<T>(to);
         int* count = cpu.Pointer<int>(counters);
         var (threshold, scale) = (Threshold, Scale);
-        return cpu.For(to.Length, grain: 4096, Run);
+        return cpu.For(to.Length, grain: 4 * AtOnce, Run);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Run(long start, long end)
         {
             uint pass = (uint)count[StepControl.MicroSteps];
             ulong* keys = stackalloc ulong[CpuRandom.KeyCount];
             CpuRandom.Keys(seed, (uint)layer, keys);
-            var limit = Vector512.Create(threshold);
-            for (long i = start; i < end; i += 2 * CpuVector.Width) // from a multiple of 4096, so that counters never straddle two parts
+            float* buffer = FloatBuffer.Of(3 * AtOnce);
+            uint* words = (uint*)(buffer + 2 * AtOnce);
+            for (long i = start; i < end; i += AtOnce)
             {
-                CpuRandom.Words((uint)(i >> 2), pass, keys, out var low, out var high);
-                Mask(low, i);
-                if (i + CpuVector.Width < end) Mask(high, i + CpuVector.Width);
+                int some = (int)Math.Min(AtOnce, end - i);
+                Draw((uint)(i >> 2), pass, keys, words, some);
+                float* values = TStorage.AsFloats(source + i, buffer, some);
+                Select(values, words, buffer + AtOnce, some);
+                TStorage.Store(buffer + AtOnce, target + i, some);
             }
+        }
 
-            [MethodImpl(MethodImplOptions.AggressiveInlining)]
-            void Mask(Vector512<uint> words, long at)
-            {
-                var keep = Vector512.GreaterThanOrEqual(words >> 8, limit).AsSingle();
-                // Selected, not multiplied with 0: what falls is 0 even where it was infinite.
-                var value = (TStorage.Load16(source + at) * scale) & keep;
-                if (at + CpuVector.Width <= end) TStorage.Store16(value, target + at);
-                else CpuVector.Store<T, TStorage>(value, target + at, (int)(end - at));
-            }
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static void Draw(uint counter, uint pass, ulong* keys, uint* words, int length)
+        {
+            for (int i = 0; i < length; i += CpuRandom.WordsAtOnce) CpuRandom.Words(counter + (uint)i / 4, pass, keys, words + i);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Select(float* values, uint* words, float* result, int length)
+        {
+            Vector512<uint> limit = Vector512.Create(threshold);
+            var factor = Vector512.Create(scale);
+            // Selected, not multiplied with 0: what falls is 0 even where it was infinite.
+            for (int i = 0; i < length; i += CpuVector.Width)
+                (Vector512.Load(values + i) * factor & Vector512.GreaterThanOrEqual(Vector512.Load(words + i) >> 8, limit).AsSingle()).Store(result + i);
         }
     }
 }

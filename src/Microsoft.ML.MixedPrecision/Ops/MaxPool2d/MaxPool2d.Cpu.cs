@@ -89,7 +89,6 @@ internal sealed unsafe partial class MaxPool2dBackward
                     {
                         int count = Math.Min(CpuVector.Width, channels - c);
                         Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
-                        o += count;
                         for (int row = 0; row < kernelHeight; row++)
                         {
                             for (int column = 0; column < kernelWidth; column++)
@@ -97,10 +96,12 @@ internal sealed unsafe partial class MaxPool2dBackward
                                 long place = at + (long)(row * width + column) * channels + c;
                                 var wins = Wins(TStorage.Load16(xs + place), max) & free;
                                 free &= ~wins;
-                                if (count == CpuVector.Width) TStorage.Store16(element.Apply(gradient & wins, place), dxs + place);
+                                if (count == CpuVector.Width && TElement.KeepsOrDrops) TStorage.Select16(dys + o, element.Apply(wins, place), dxs + place);
+                                else if (count == CpuVector.Width) TStorage.Store16(element.Apply(gradient & wins, place), dxs + place);
                                 else CpuVector.Store<T, TStorage>(element.Apply(gradient & wins, place, count), dxs + place, count);
                             }
                         }
+                        o += count;
                     }
                 }
             }

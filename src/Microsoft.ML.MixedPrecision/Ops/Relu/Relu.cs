@@ -18,4 +18,5 @@ internal readonly partial struct ReluFunction : IActivation
 {
     public static bool FromOutput => true;
     public static bool CommutesWithRounding => true;
+    public static bool GradientKeepsOrDrops => true;
 }

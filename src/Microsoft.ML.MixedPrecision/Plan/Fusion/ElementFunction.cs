@@ -6,6 +6,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>What a CPU kernel does with values as it stores them: a type parameter, so that it is compiled into the kernel's loop.</summary>
 internal interface ICpuElement
 {
+    /// <summary>Whether a value stays as it is or becomes 0, by what its place says alone: applied to a mask, it gives a mask.</summary>
+    static abstract bool KeepsOrDrops { get; }
+
     /// <param name="value">Sixteen neighbours.</param>
     /// <param name="place">Of the first in its tensor.</param>
     Vector512<float> Apply(Vector512<float> value, long place);
@@ -47,6 +50,7 @@ internal interface IGpuElementUser
 internal readonly struct Unchanged : ICpuElement, IGpuElement
 {
     public static bool KeepsValues => true;
+    public static bool KeepsOrDrops => true;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public Vector512<float> Apply(Vector512<float> value, long place, int count) => value;
     public float Apply(float value, int place) => value;
