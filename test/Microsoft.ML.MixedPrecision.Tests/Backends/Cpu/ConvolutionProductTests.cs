@@ -32,6 +32,9 @@ public sealed class ConvolutionProductTests
         new(2, 9, 35, 16, 16, new(3, 1, 1, 1), Groups: 1), // turned around: few filters, a width that is no multiple of 16
         new(1, 70, 60, 16, 16, new(3, 1, new(0, 2), 1), Groups: 1),
         new(2, 7, 16, 32, 24, new(new(2, 3), 1, 1, 1), Groups: 1),
+        new(7, 8, 8, 32, 64, new(3, 1, 1, 1), Groups: 1), // tiles that go on in the next row and in the next image
+        new(5, 9, 12, 16, 48, new(3, 1, 1, 1), Groups: 1),
+        new(1, 70, 16, 64, 32, new(3, 1, 1, 1), Groups: 1),
     ];
 
     private static readonly Pass[] s_passes = Enum.GetValues<Pass>();
@@ -92,6 +95,21 @@ public sealed class ConvolutionProductTests
         {
             var g = new Conv2dGeometry(1, 32, 32, channels, filters, new(3, 1, 1, 1), Groups: 1);
             return TurnedStripConvolution.Fits(new ImageStrip<float, CpuSingleStorage>(null, g, g.OutHeight, g.OutWidth), filters);
+        }
+    }
+
+    [TestMethod]
+    public void Tiles_go_on_in_the_next_image_where_that_fills_them()
+    {
+        Assert.AreEqual(Vector512.IsHardwareAccelerated ? 3 : 0, Images(8, filters: 64)); // 192 pixels are 16 tiles of 12, where 3 images of 64 are 18
+        Assert.AreEqual(0, Images(24, filters: 64)); // two tiles are a row
+        Assert.AreEqual(0, Images(10, filters: 64)); // a row ends where no layout splits a tile
+
+        static unsafe int Images(int width, int filters)
+        {
+            var g = new Conv2dGeometry(16, 8, width, 32, filters, new(3, 1, 1, 1), Groups: 1);
+            var image = new ImageStrip<float, CpuSingleStorage>(null, g, g.OutHeight, g.OutWidth);
+            return StripConvolution.DenseImages(image, TileShape.For(g.OutHeight * image.Pitch, filters), g.OutHeight, most: 8);
         }
     }
 

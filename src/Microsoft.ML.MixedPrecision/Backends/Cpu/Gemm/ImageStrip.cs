@@ -39,11 +39,20 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
     /// How tiles of so many pixels go over a strip: pixels that are walked over together, and from their first to the next's. All of
     /// them, what lies between rows too, or row by row where rows fill their tiles better: 24 pixels of 26 are two tiles of 12.
     /// </summary>
-    public (int Length, int Step) Stretch(int rows, int tile)
+    public (int Length, int Step) Stretch(int rows, int tile) =>
+        rows * Tiles(OutWidth, tile) < Tiles((rows - 1) * Pitch + OutWidth, tile) ? (OutWidth, Pitch) : ((rows - 1) * Pitch + OutWidth, rows * Pitch);
+
+    /// <summary>Tiles that go so over a strip.</summary>
+    public int TilesOf(int rows, int tile)
     {
-        int all = (rows - 1) * Pitch + OutWidth;
-        return rows * ((OutWidth + tile - 1) / tile) < (all + tile - 1) / tile ? (OutWidth, Pitch) : (all, rows * Pitch);
+        var (length, step) = Stretch(rows, tile);
+        return Tiles(length, tile) * (rows * Pitch / step);
     }
+
+    private static int Tiles(int pixels, int tile) => (pixels + tile - 1) / tile;
+
+    /// <summary>Pixels of a strip of so many output rows, all that its windows see: where the next image begins.</summary>
+    public int Pixels(int rows) => (rows + KernelHeight - 1) * Pitch;
 
     /// <summary>Of a strip's output rows, those that see the image in one row of the kernel: the first, and how many there are.</summary>
     public (int First, int Count) OutputRows(int y, int rows, int kernelRow)

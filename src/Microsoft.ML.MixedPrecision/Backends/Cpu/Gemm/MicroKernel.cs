@@ -47,6 +47,31 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
 internal interface ILayout
 {
     static abstract int RowStride { get; }
+
+    /// <summary>The first row that lies <see cref="Walk.GapA"/> floats further on: of a strip of image rows a tile's pixels may be the last of one row and the first of the next.</summary>
+    static virtual int Split => int.MaxValue;
+}
+
+/// <summary>Four rows, then the gap.</summary>
+internal readonly struct SplitAt4<TLayout> : ILayout where TLayout : struct, ILayout
+{
+    public static int RowStride => TLayout.RowStride;
+    public static int Split => 4;
+}
+
+/// <summary>Eight rows, then the gap.</summary>
+internal readonly struct SplitAt8<TLayout> : ILayout where TLayout : struct, ILayout
+{
+    public static int RowStride => TLayout.RowStride;
+    public static int Split => 8;
+}
+
+internal static unsafe class PanelRow
+{
+    /// <summary>Where a row of A is at a step of k; which of the two ways is known to the JIT.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float* Of<TLayout>(float* a, long gap, int row) where TLayout : struct, ILayout =>
+        (row < TLayout.Split ? a : a + gap) + row * TLayout.RowStride;
 }
 
 /// <summary>Each row contiguous, for operands contiguous along k: packing is a straight conversion, no transposition.</summary>
@@ -97,7 +122,8 @@ internal readonly struct ByPixelOf64 : ILayout
 /// <param name="JumpB">The same for B.</param>
 /// <param name="LineA">From the end of a line of A, its last jump done, to the start of the next.</param>
 /// <param name="LineB">The same for B.</param>
-internal readonly record struct Walk(int Lines, int Runs, int Depth, int StepA, int StepB, int JumpA, int JumpB, int LineA, int LineB)
+/// <param name="GapA">Between the rows of A before a layout's split and those behind it; tiles of 8 and 12 rows take one.</param>
+internal readonly record struct Walk(int Lines, int Runs, int Depth, int StepA, int StepB, int JumpA, int JumpB, int LineA, int LineB, int GapA = 0)
 {
     /// <summary>Packed panels: one run.</summary>
     public static Walk Along(int depth, int stepA, int stepB) => ByLine(1, depth, stepA, stepB, 0, 0);
@@ -127,7 +153,8 @@ internal readonly unsafe struct Tile8x3<TLane> : ITile where TLane : struct, ILa
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
+        int w = TLane.Width, s = walk.StepA, t = walk.StepB;
+        long gap = walk.GapA;
         TLane c00 = default, c01 = default, c02 = default, c10 = default, c11 = default, c12 = default;
         TLane c20 = default, c21 = default, c22 = default, c30 = default, c31 = default, c32 = default;
         TLane c40 = default, c41 = default, c42 = default, c50 = default, c51 = default, c52 = default;
@@ -151,14 +178,14 @@ internal readonly unsafe struct Tile8x3<TLane> : ITile where TLane : struct, ILa
                 {
                     TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w); TLane b2 = TLane.Load(b + 2 * w);
                     TLane x;
-                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02);
-                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12);
-                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22);
-                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32);
-                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42);
-                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52);
-                    x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61); c62 = TLane.Fma(x, b2, c62);
-                    x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71); c72 = TLane.Fma(x, b2, c72);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 0)); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01); c02 = TLane.Fma(x, b2, c02);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 1)); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11); c12 = TLane.Fma(x, b2, c12);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 2)); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21); c22 = TLane.Fma(x, b2, c22);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 3)); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31); c32 = TLane.Fma(x, b2, c32);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 4)); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41); c42 = TLane.Fma(x, b2, c42);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 5)); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51); c52 = TLane.Fma(x, b2, c52);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 6)); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61); c62 = TLane.Fma(x, b2, c62);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 7)); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71); c72 = TLane.Fma(x, b2, c72);
                 }
             }
         }
@@ -182,7 +209,8 @@ internal readonly unsafe struct Tile12x2<TLane> : ITile where TLane : struct, IL
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
     {
-        int w = TLane.Width, r = TLayout.RowStride, s = walk.StepA, t = walk.StepB;
+        int w = TLane.Width, s = walk.StepA, t = walk.StepB;
+        long gap = walk.GapA;
         TLane c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
         TLane c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
         TLane c80 = default, c81 = default, c90 = default, c91 = default, ca0 = default, ca1 = default, cb0 = default, cb1 = default;
@@ -209,18 +237,18 @@ internal readonly unsafe struct Tile12x2<TLane> : ITile where TLane : struct, IL
                 {
                     TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
                     TLane x;
-                    x = TLane.Broadcast(a + 0 * r); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
-                    x = TLane.Broadcast(a + 1 * r); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
-                    x = TLane.Broadcast(a + 2 * r); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
-                    x = TLane.Broadcast(a + 3 * r); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
-                    x = TLane.Broadcast(a + 4 * r); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
-                    x = TLane.Broadcast(a + 5 * r); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
-                    x = TLane.Broadcast(a + 6 * r); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61);
-                    x = TLane.Broadcast(a + 7 * r); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71);
-                    x = TLane.Broadcast(a + 8 * r); c80 = TLane.Fma(x, b0, c80); c81 = TLane.Fma(x, b1, c81);
-                    x = TLane.Broadcast(a + 9 * r); c90 = TLane.Fma(x, b0, c90); c91 = TLane.Fma(x, b1, c91);
-                    x = TLane.Broadcast(a + 10 * r); ca0 = TLane.Fma(x, b0, ca0); ca1 = TLane.Fma(x, b1, ca1);
-                    x = TLane.Broadcast(a + 11 * r); cb0 = TLane.Fma(x, b0, cb0); cb1 = TLane.Fma(x, b1, cb1);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 0)); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 1)); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 2)); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 3)); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 4)); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 5)); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 6)); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 7)); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 8)); c80 = TLane.Fma(x, b0, c80); c81 = TLane.Fma(x, b1, c81);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 9)); c90 = TLane.Fma(x, b0, c90); c91 = TLane.Fma(x, b1, c91);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 10)); ca0 = TLane.Fma(x, b0, ca0); ca1 = TLane.Fma(x, b1, ca1);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 11)); cb0 = TLane.Fma(x, b0, cb0); cb1 = TLane.Fma(x, b1, cb1);
                 }
             }
         }

@@ -29,16 +29,37 @@ internal static unsafe class StripConvolution
             TurnedStripConvolution.Run(image, batch, n, b, map, sink, threads);
             return;
         }
-        int rows = image.RowsWithin(StripFloats), strips = (image.OutHeight + rows - 1) / rows * batch;
+        int rows = image.RowsWithin(StripFloats);
+        var tile = TileShape.For(rows * image.Pitch, n);
+        int images = DenseImages(image, tile, rows, Math.Max(1, batch / threads));
+        int strips = images > 0 && rows == image.OutHeight ? (batch + images - 1) / images : (image.OutHeight + rows - 1) / rows * batch;
         double flop = 2.0 * batch * image.OutHeight * image.OutWidth * n * image.KernelHeight * image.Run;
-        threads = ThreadGrid.ThreadsFor(flop, threads);
-        threads = Math.Min(threads, strips);
+        threads = Math.Min(ThreadGrid.ThreadsFor(flop, threads), strips);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {
-            Image = image, B = b, Map = map, Sink = sink, N = n, Tile = TileShape.For(rows * image.Pitch, n), Rows = rows, Strips = strips, Threads = threads,
+            Image = image, B = b, Map = map, Sink = sink, Batch = batch, N = n, Shape = tile, Rows = rows, DenseImages = images, Strips = strips, Threads = threads,
         };
         if (threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
+    }
+
+    /// <summary>
+    /// Images of a strip whose tiles go on from one row of the output to the next, and from one image to the next, so that no pixel of a
+    /// tile lies between rows: as many as fill the tiles best. 0 where that is not possible, or saves nothing.
+    /// </summary>
+    internal static int DenseImages<T, TStorage>(ImageStrip<T, TStorage> image, TileShape tile, int rows, int most)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        if (tile.Rows is not (8 or 12) || image.OutWidth % 4 != 0 || image.OutWidth < 8) return 0; // as layouts can split
+        most = rows == image.OutHeight ? Math.Min(most, StripFloats / (image.Pixels(rows) * image.Channels)) : 1;
+        var (best, least) = (0, (double)image.TilesOf(rows, tile.Rows));
+        for (int images = 1; images <= most; images++)
+        {
+            double tiles = (double)((images * rows * image.OutWidth + tile.Rows - 1) / tile.Rows) / images;
+            if (tiles < least) (best, least) = (images, tiles);
+        }
+        return best;
     }
 
     private struct Job<T, TStorage, TB, TMap, TSink>
@@ -49,16 +70,16 @@ internal static unsafe class StripConvolution
         public TB B;
         public TMap Map;
         public TSink Sink;
-        public int N;
-        public TileShape Tile;
-        public int Rows, Strips, Threads; // output rows of a strip, strips of the batch
+        public int Batch, N;
+        public TileShape Shape;
+        public int Rows, DenseImages, Strips, Threads; // output rows of a strip, strips of the batch
 
         public static void Work(void* job, int thread)
         {
             ref var j = ref *(Job<T, TStorage, TB, TMap, TSink>*)job;
             int first = (int)((long)thread * j.Strips / j.Threads), end = (int)((thread + 1L) * j.Strips / j.Threads);
-            if (j.Tile.Columns == 48) j.WithTile<Tile8x3<Lane512>>(first, end);
-            else if (j.Tile.Columns == 32) j.WithTile<Tile12x2<Lane512>>(first, end);
+            if (j.Shape.Columns == 48) j.WithTile<Tile8x3<Lane512>>(first, end);
+            else if (j.Shape.Columns == 32) j.WithTile<Tile12x2<Lane512>>(first, end);
             else if (Vector512.IsHardwareAccelerated) j.WithTile<Tile16x1<Lane512>>(first, end);
             else if (Vector256.IsHardwareAccelerated) j.WithTile<Tile6x2<Lane256>>(first, end);
             else j.WithTile<Tile6x4<Lane128>>(first, end);
@@ -79,34 +100,79 @@ internal static unsafe class StripConvolution
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Convolve<TTile, TLayout>(int first, int end) where TTile : struct, ITile where TLayout : struct, ILayout
         {
-            int mr = TTile.Rows, nr = TTile.Columns, depth = Image.Run, pitch = Image.Pitch;
+            int nr = TTile.Columns, depth = Image.Run, pitch = Image.Pitch;
             int panels = (N + nr - 1) / nr * nr * depth; // of one row of the kernel
             var buffers = GemmBuffers.Mine;
             for (int row = 0; row < Image.KernelHeight; row++)
                 Packing.OfB(B, row * depth, depth, 0, N, nr, buffers.B + (long)row * panels, buffers.Lines);
             var walk = Walk.ByLine(Image.KernelHeight, depth, 1, nr, pitch * Image.Channels - depth, panels - nr * depth);
-            int perImage = (Image.OutHeight + Rows - 1) / Rows;
+            int perImage = (Image.OutHeight + Rows - 1) / Rows, together = perImage == 1 ? Math.Max(DenseImages, 1) : 1;
             for (int strip = first; strip < end; strip++)
             {
-                int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top);
-                Image.Fill(n, top, rows, buffers.A);
-                var (length, step) = Image.Stretch(rows, mr);
-                for (int start = 0; start < rows * pitch; start += step)
+                int n = strip / perImage * together, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top), images = Math.Min(together, Batch - n);
+                for (int i = 0; i < images; i++) Image.Fill(n + i, top, rows, buffers.A + i * Image.Pixels(rows) * Image.Channels);
+                int row = n * Image.OutHeight + top;
+                if (DenseImages > 0) MultiplyDense<TTile, TLayout>(walk, row, top, rows, images * rows * Image.OutWidth);
+                else MultiplyRows<TTile, TLayout>(walk, row, top, rows);
+            }
+        }
+
+        /// <summary>Tiles of neighbours in a strip, some of which may lie between rows.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void MultiplyRows<TTile, TLayout>(Walk walk, int row, int top, int rows) where TTile : struct, ITile where TLayout : struct, ILayout
+        {
+            int mr = TTile.Rows, nr = TTile.Columns, pitch = Image.Pitch;
+            var (length, step) = Image.Stretch(rows, mr);
+            for (int start = 0; start < rows * pitch; start += step)
+            {
+                for (int pixel = start; pixel < start + length; pixel += mr)
                 {
-                    for (int pixel = start; pixel < start + length; pixel += mr)
+                    int count = Math.Min(mr, start + length - pixel);
+                    var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (pixel + count - 1) / pitch);
+                    Tile some = new(walk with { Lines = lines }, pixel + seen * pitch, seen);
+                    for (int column = 0; column < N; column += nr)
                     {
-                        int count = Math.Min(mr, start + length - pixel);
-                        var (seen, lines) = Image.KernelRows(top + pixel / pitch, top + (pixel + count - 1) / pitch);
-                        var some = walk with { Lines = lines };
-                        float* a = buffers.A + (pixel + (long)seen * pitch) * Image.Channels, b = buffers.B + (long)seen * panels;
-                        for (int jr = 0; jr < N; jr += nr)
-                        {
-                            TTile.Multiply<TLayout>(some, a, b + (long)jr * depth, buffers.Sums, true);
-                            Image.Store(buffers.Sums, nr, n * Image.OutHeight + top, pixel, count, jr, Math.Min(nr, N - jr), Map, Sink);
-                        }
+                        float* sums = Multiply<TTile, TLayout>(some, column);
+                        Image.Store(sums, nr, row, pixel, count, column, Math.Min(nr, N - column), Map, Sink);
                     }
                 }
             }
+        }
+
+        /// <summary>Tiles of neighbours in the output: where one goes beyond the end of a row, its pixels are in two parts.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void MultiplyDense<TTile, TLayout>(Walk walk, int row, int top, int rows, int pixels) where TTile : struct, ITile where TLayout : struct, ILayout
+        {
+            int mr = TTile.Rows, nr = TTile.Columns, width = Image.OutWidth, pitch = Image.Pitch;
+            for (int pixel = 0; pixel < pixels; pixel += mr)
+            {
+                int count = Math.Min(mr, pixels - pixel), y = pixel / width, x = pixel % width, left = width - x;
+                int place = y / rows * Image.Pixels(rows) + y % rows * pitch + x, next = (y + 1) / rows * Image.Pixels(rows) + (y + 1) % rows * pitch;
+                // Beside the first rows of the next image the last ones of this see all of the kernel.
+                int last = left >= count ? y : y + 1;
+                var (seen, lines) = last / rows == y / rows ? Image.KernelRows(top + y % rows, top + last % rows) : (0, Image.KernelHeight);
+                Tile some = new(walk with { Lines = lines, GapA = (next - place - left) * Image.Channels }, place + seen * pitch, seen);
+                for (int column = 0; column < N; column += nr)
+                {
+                    float* sums = left >= count ? Multiply<TTile, TLayout>(some, column)
+                        : left == 4 ? Multiply<TTile, SplitAt4<TLayout>>(some, column)
+                        : Multiply<TTile, SplitAt8<TLayout>>(some, column);
+                    Sink.Store(sums, nr, row * width + pixel, column, count, Math.Min(nr, N - column), Map);
+                }
+            }
+        }
+
+        /// <param name="Place">The first pixel that it sees in the strip.</param>
+        /// <param name="KernelRow">The first in which it sees the image.</param>
+        private readonly record struct Tile(Walk Walk, int Place, int KernelRow);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly float* Multiply<TTile, TLayout>(in Tile tile, int column) where TTile : struct, ITile where TLayout : struct, ILayout
+        {
+            var buffers = GemmBuffers.Mine;
+            int depth = Image.Run, panels = (N + TTile.Columns - 1) / TTile.Columns * TTile.Columns * depth;
+            TTile.Multiply<TLayout>(tile.Walk, buffers.A + tile.Place * Image.Channels, buffers.B + (long)tile.KernelRow * panels + (long)column * depth, buffers.Sums, true);
+            return buffers.Sums;
         }
     }
 }
