@@ -23,22 +23,30 @@ internal sealed unsafe partial class MaxPool2dForward
                 for (int ox = 0; ox < outWidth; ox++, target += channels)
                 {
                     int left = ox * w.Stride.Width - w.Padding.Width, x0 = Math.Max(left, 0), x1 = Math.Min(left + w.Kernel.Width, width);
-                    for (int c = 0; c < channels; c += CpuVector.Width)
-                    {
-                        int count = Math.Min(CpuVector.Width, channels - c);
-                        var max = Vector512.Create(float.NegativeInfinity);
-                        for (int row = y0; row < y1; row++)
-                        {
-                            T* pixel = image + ((long)row * width + x0) * channels + c;
-                            // An arena has room for a whole vector behind its last tensor; what lies beyond the channels is not stored.
-                            for (int column = x0; column < x1; column++, pixel += channels) max = Vector512.Max(max, TStorage.Load16(pixel));
-                        }
-                        if (count == CpuVector.Width) TStorage.Store16(max, target + c);
-                        else CpuVector.Store<T, TStorage>(max, target + c, count);
-                    }
+                    T* corner = image + ((long)y0 * width + x0) * channels;
+                    int c = 0;
+                    for (; c <= channels - CpuVector.Width; c += CpuVector.Width) TStorage.Store16(Max(corner + c, y1 - y0, x1 - x0), target + c);
+                    if (c < channels) StorePart(corner + c, y1 - y0, x1 - x0, target + c, channels - c);
                 }
             }
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        Vector512<float> Max(T* corner, int rows, int columns)
+        {
+            var max = Vector512.Create(float.NegativeInfinity);
+            for (; rows > 0; rows--, corner += width * channels)
+            {
+                T* pixel = corner;
+                for (int column = 0; column < columns; column++, pixel += channels) max = Vector512.Max(max, TStorage.Load16(pixel));
+            }
+            return max;
+        }
+
+        // By itself, since with a call in it the loop above would keep its vectors in memory. An arena has room for a whole vector
+        // behind its last tensor; what lies beyond the channels is not stored.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void StorePart(T* corner, int rows, int columns, T* part, int count) => CpuVector.Store<T, TStorage>(Max(corner, rows, columns), part, count);
     }
 }
 
@@ -85,24 +93,47 @@ internal sealed unsafe partial class MaxPool2dBackward
                     new Span<T>(dxs + at, (int)((bottom - top) * width * channels)).Clear();
                 for (int ox = 0; ox < outWidth; ox++, at += strideWidth * channels)
                 {
-                    for (int c = 0; c < channels; c += CpuVector.Width)
-                    {
-                        int count = Math.Min(CpuVector.Width, channels - c);
-                        Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
-                        for (int row = 0; row < kernelHeight; row++)
-                        {
-                            for (int column = 0; column < kernelWidth; column++)
-                            {
-                                long place = at + (long)(row * width + column) * channels + c;
-                                var wins = Wins(TStorage.Load16(xs + place), max) & free;
-                                free &= ~wins;
-                                if (count == CpuVector.Width && TElement.KeepsOrDrops) TStorage.Select16(dys + o, element.Apply(wins, place), dxs + place);
-                                else if (count == CpuVector.Width) TStorage.Store16(element.Apply(gradient & wins, place), dxs + place);
-                                else CpuVector.Store<T, TStorage>(element.Apply(gradient & wins, place, count), dxs + place, count);
-                            }
-                        }
-                        o += count;
-                    }
+                    int c = 0;
+                    for (; c <= channels - CpuVector.Width; c += CpuVector.Width, o += CpuVector.Width) Window(at + c, o);
+                    if (c == channels) continue;
+                    PartOfWindow(at + c, o, channels - c);
+                    o += channels - c;
+                }
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Window(long at, long o)
+        {
+            Vector512<float> max = TStorage.Load16(ys + o), free = Vector512<float>.AllBitsSet;
+            bool ordered = Vector512.EqualsAll(max, max); // no NaN, by far the most: then equality is enough
+            for (int row = 0; row < kernelHeight; row++)
+            {
+                long place = at + (long)row * width * channels;
+                for (int column = 0; column < kernelWidth; column++, place += channels)
+                {
+                    var value = TStorage.Load16(xs + place);
+                    var wins = (ordered ? Vector512.Equals(value, max) : Wins(value, max)) & free;
+                    free = Vector512.AndNot(free, wins);
+                    if (TElement.KeepsOrDrops) TStorage.Select16(dys + o, element.Apply(wins, place), dxs + place);
+                    else TStorage.Store16(element.Apply(TStorage.Load16(dys + o) & wins, place), dxs + place);
+                }
+            }
+        }
+
+        // By itself, since with a call in it the loop above would keep its vectors in memory.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void PartOfWindow(long at, long o, int count)
+        {
+            Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
+            for (int row = 0; row < kernelHeight; row++)
+            {
+                long place = at + (long)row * width * channels;
+                for (int column = 0; column < kernelWidth; column++, place += channels)
+                {
+                    var wins = Wins(TStorage.Load16(xs + place), max) & free;
+                    free = Vector512.AndNot(free, wins);
+                    CpuVector.Store<T, TStorage>(element.Apply(gradient & wins, place, count), dxs + place, count);
                 }
             }
         }
