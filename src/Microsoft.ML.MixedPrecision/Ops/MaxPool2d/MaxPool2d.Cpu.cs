@@ -45,7 +45,7 @@ internal sealed unsafe partial class MaxPool2dForward
 
         // By itself, since with a call in it the loop above would keep its vectors in memory. An arena has room for a whole vector
         // behind its last tensor; what lies beyond the channels is not stored.
-        [MethodImpl(MethodImplOptions.NoInlining)]
+        [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
         void StorePart(T* corner, int rows, int columns, T* part, int count) => CpuVector.Store<T, TStorage>(Max(corner, rows, columns), part, count);
     }
 }
@@ -122,7 +122,7 @@ internal sealed unsafe partial class MaxPool2dBackward
         }
 
         // By itself, since with a call in it the loop above would keep its vectors in memory.
-        [MethodImpl(MethodImplOptions.NoInlining)]
+        [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
         void PartOfWindow(long at, long o, int count)
         {
             Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
