@@ -162,7 +162,7 @@ internal static unsafe class Gemm
                                 for (int jr = 0; jr < nc; jr += nr)
                                 {
                                     next.Prefetch(linesAtOnce);
-                                    TTile.Multiply<TLayout>(walk, a, b + (long)jr * kc, sum, first);
+                                    LastRows.Multiply<TTile, TLayout>(mb - ir, walk, a, b + (long)jr * kc, sum, first);
                                     if (last) Sink.Store(sum, nr, row + ic + ib + ir, column + jc + jr, Math.Min(mr, mb - ir), Math.Min(nr, nc - jr), Map);
                                     if (!onePart) sum += mr * nr;
                                 }

@@ -267,6 +267,72 @@ internal readonly unsafe struct Tile12x2<TLane> : ITile where TLane : struct, IL
     }
 }
 
+/// <summary>16 accumulators, 2 of B, 1 broadcast, as fast again: for the last rows of <see cref="Tile12x2{TLane}"/> where they are 8 or fewer, as of a batch of 128.</summary>
+internal readonly unsafe struct Tile8x2<TLane> : ITile where TLane : struct, ILane<TLane>
+{
+    public static int Rows => 8;
+    public static int Columns => 2 * TLane.Width;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Multiply<TLayout>(in Walk walk, float* a, float* b, float* tile, bool first) where TLayout : struct, ILayout
+    {
+        int w = TLane.Width, s = walk.StepA, t = walk.StepB;
+        long gap = walk.GapA;
+        TLane c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+        TLane c40 = default, c41 = default, c50 = default, c51 = default, c60 = default, c61 = default, c70 = default, c71 = default;
+        if (!first)
+        {
+            c00 = TLane.Load(tile + 0 * w); c01 = TLane.Load(tile + 1 * w);
+            c10 = TLane.Load(tile + 2 * w); c11 = TLane.Load(tile + 3 * w);
+            c20 = TLane.Load(tile + 4 * w); c21 = TLane.Load(tile + 5 * w);
+            c30 = TLane.Load(tile + 6 * w); c31 = TLane.Load(tile + 7 * w);
+            c40 = TLane.Load(tile + 8 * w); c41 = TLane.Load(tile + 9 * w);
+            c50 = TLane.Load(tile + 10 * w); c51 = TLane.Load(tile + 11 * w);
+            c60 = TLane.Load(tile + 12 * w); c61 = TLane.Load(tile + 13 * w);
+            c70 = TLane.Load(tile + 14 * w); c71 = TLane.Load(tile + 15 * w);
+        }
+        for (int lines = walk.Lines; lines > 0; lines--, a += walk.LineA, b += walk.LineB)
+        {
+            for (int runs = walk.Runs; runs > 0; runs--, a += walk.JumpA, b += walk.JumpB)
+            {
+                for (int k = walk.Depth; k > 0; k--, a += s, b += t)
+                {
+                    TLane b0 = TLane.Load(b + 0 * w); TLane b1 = TLane.Load(b + 1 * w);
+                    TLane x;
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 0)); c00 = TLane.Fma(x, b0, c00); c01 = TLane.Fma(x, b1, c01);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 1)); c10 = TLane.Fma(x, b0, c10); c11 = TLane.Fma(x, b1, c11);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 2)); c20 = TLane.Fma(x, b0, c20); c21 = TLane.Fma(x, b1, c21);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 3)); c30 = TLane.Fma(x, b0, c30); c31 = TLane.Fma(x, b1, c31);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 4)); c40 = TLane.Fma(x, b0, c40); c41 = TLane.Fma(x, b1, c41);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 5)); c50 = TLane.Fma(x, b0, c50); c51 = TLane.Fma(x, b1, c51);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 6)); c60 = TLane.Fma(x, b0, c60); c61 = TLane.Fma(x, b1, c61);
+                    x = TLane.Broadcast(PanelRow.Of<TLayout>(a, gap, 7)); c70 = TLane.Fma(x, b0, c70); c71 = TLane.Fma(x, b1, c71);
+                }
+            }
+        }
+        c00.Store(tile + 0 * w); c01.Store(tile + 1 * w);
+        c10.Store(tile + 2 * w); c11.Store(tile + 3 * w);
+        c20.Store(tile + 4 * w); c21.Store(tile + 5 * w);
+        c30.Store(tile + 6 * w); c31.Store(tile + 7 * w);
+        c40.Store(tile + 8 * w); c41.Store(tile + 9 * w);
+        c50.Store(tile + 10 * w); c51.Store(tile + 11 * w);
+        c60.Store(tile + 12 * w); c61.Store(tile + 13 * w);
+        c70.Store(tile + 14 * w); c71.Store(tile + 15 * w);
+    }
+}
+
+internal static unsafe class LastRows
+{
+    /// <summary>A tile, or a lower one whose sums lie the same way where no more than its rows are left.</summary>
+    /// <param name="rows">How many are left.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Multiply<TTile, TLayout>(int rows, in Walk walk, float* a, float* b, float* tile, bool first) where TTile : struct, ITile where TLayout : struct, ILayout
+    {
+        if (typeof(TTile) == typeof(Tile12x2<Lane512>) && rows <= Tile8x2<Lane512>.Rows) Tile8x2<Lane512>.Multiply<TLayout>(walk, a, b, tile, first);
+        else TTile.Multiply<TLayout>(walk, a, b, tile, first);
+    }
+}
+
 /// <summary>
 /// 16 accumulators and one of B, the broadcasts folded into the FMAs: N up to 16 on AVX-512. One load for each FMA costs it a
 /// tenth of the speed where a core does two zmm FMAs a cycle (Zen 5: 230 of 260 GFLOP/s; 6x2 of ymm has 129 there) and a

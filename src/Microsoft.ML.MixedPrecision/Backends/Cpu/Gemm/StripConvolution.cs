@@ -132,7 +132,7 @@ internal static unsafe class StripConvolution
                     Tile some = new(walk with { Lines = lines }, pixel + seen * pitch, seen);
                     for (int column = 0; column < N; column += nr)
                     {
-                        float* sums = Multiply<TTile, TLayout>(some, column);
+                        float* sums = Multiply<TTile, TLayout>(some, count, column);
                         Image.Store(sums, nr, row, pixel, count, column, Math.Min(nr, N - column), Map, Sink);
                     }
                 }
@@ -154,9 +154,9 @@ internal static unsafe class StripConvolution
                 Tile some = new(walk with { Lines = lines, GapA = (next - place - left) * Image.Channels }, place + seen * pitch, seen);
                 for (int column = 0; column < N; column += nr)
                 {
-                    float* sums = left >= count ? Multiply<TTile, TLayout>(some, column)
-                        : left == 4 ? Multiply<TTile, SplitAt4<TLayout>>(some, column)
-                        : Multiply<TTile, SplitAt8<TLayout>>(some, column);
+                    float* sums = left >= count ? Multiply<TTile, TLayout>(some, count, column)
+                        : left == 4 ? Multiply<TTile, SplitAt4<TLayout>>(some, count, column)
+                        : Multiply<TTile, SplitAt8<TLayout>>(some, count, column);
                     Sink.Store(sums, nr, row * width + pixel, column, count, Math.Min(nr, N - column), Map);
                 }
             }
@@ -167,11 +167,11 @@ internal static unsafe class StripConvolution
         private readonly record struct Tile(Walk Walk, int Place, int KernelRow);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly float* Multiply<TTile, TLayout>(in Tile tile, int column) where TTile : struct, ITile where TLayout : struct, ILayout
+        private readonly float* Multiply<TTile, TLayout>(in Tile tile, int pixels, int column) where TTile : struct, ITile where TLayout : struct, ILayout
         {
             var buffers = GemmBuffers.Mine;
             int depth = Image.Run, panels = (N + TTile.Columns - 1) / TTile.Columns * TTile.Columns * depth;
-            TTile.Multiply<TLayout>(tile.Walk, buffers.A + tile.Place * Image.Channels, buffers.B + (long)tile.KernelRow * panels + (long)column * depth, buffers.Sums, true);
+            LastRows.Multiply<TTile, TLayout>(pixels, tile.Walk, buffers.A + tile.Place * Image.Channels, buffers.B + (long)tile.KernelRow * panels + (long)column * depth, buffers.Sums, true);
             return buffers.Sums;
         }
     }

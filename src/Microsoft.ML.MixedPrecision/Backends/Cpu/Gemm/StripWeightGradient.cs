@@ -104,7 +104,7 @@ internal static unsafe class StripWeightGradient
                         float* a = dy + seen * Image.OutWidth * filters, b = strip + (row + seen) * pitch * channels;
                         for (int column = 0; column < Image.Run; column += nr)
                             for (int filter = 0; filter < filters; filter += mr, sum += mr * nr)
-                                TTile.Multiply<ByStep>(walk, a + filter, b + column, sum, first);
+                                LastRows.Multiply<TTile, ByStep>(filters - filter, walk, a + filter, b + column, sum, first);
                     }
                 }
             }

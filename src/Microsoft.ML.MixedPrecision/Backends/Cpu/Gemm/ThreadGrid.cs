@@ -30,7 +30,7 @@ internal readonly record struct ThreadGrid(TileShape Tile, int Rows, int Columns
             for (int across = 1; across <= threads; across++)
             {
                 int rows = Part(m, threads / across, tile.Rows), columns = Part(n, across, tile.Columns);
-                double cost = (double)rows * columns / tile.Speed + (rows + columns) * PackingCycles;
+                double cost = tile.Cost(Math.Min(rows, m), Math.Min(columns, n)) + (rows + columns) * PackingCycles;
                 if (cost >= least) continue;
                 int used = (n + columns - 1) / columns;
                 (best, least) = (new(tile, rows, columns, used, used * ((m + rows - 1) / rows)), cost);
