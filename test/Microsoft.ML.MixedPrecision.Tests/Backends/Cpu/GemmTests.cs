@@ -5,7 +5,7 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 public sealed unsafe class GemmTests
 {
     // Around the register tiles (8x48, 12x32, 6x16), the depth of a block (256), and beyond several blocks.
-    private static readonly (int M, int N, int K)[] s_sizes = [(1, 1, 1), (7, 47, 255), (8, 48, 256), (9, 49, 257), (13, 33, 3), (128, 10, 256), (61, 130, 611), (300, 70, 530)];
+    private static readonly (int M, int N, int K)[] s_sizes = [(1, 1, 1), (7, 47, 255), (8, 48, 256), (9, 49, 257), (13, 33, 3), (128, 10, 256), (20, 64, 257), (61, 130, 611), (300, 70, 530)];
 
     [TestMethod]
     public void An_element_is_one_chain_of_fused_multiply_adds_in_the_order_of_k()
