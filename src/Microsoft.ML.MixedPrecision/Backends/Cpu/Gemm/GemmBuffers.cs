@@ -7,7 +7,7 @@ internal sealed unsafe class GemmBuffers
 
     public static GemmBuffers Mine => t_mine ??= new GemmBuffers();
 
-    public readonly float* A = Allocate(Blocking.ACapacity + 64 * Blocking.MaxDepth);
+    public readonly float* A = Allocate(Math.Max(Blocking.ACapacity, StripConvolution.StripFloats) + 64 * Blocking.MaxDepth);
     public readonly float* B = Allocate(Blocking.BCapacity + 64 * Blocking.MaxDepth);
     public readonly float* Sums = Allocate(Blocking.SumCapacity + 64 * 48);
     public readonly float* Lines = Allocate(Blocking.LineCapacity);

@@ -11,7 +11,7 @@ namespace Microsoft.ML.MixedPrecision;
 internal static unsafe class StripConvolution
 {
     /// <summary>Of a strip: it stays in L2, and the rows that neighbouring strips share are few.</summary>
-    private const int StripFloats = 32 * 1024;
+    public const int StripFloats = 32 * 1024;
 
     /// <summary>Whether a convolution goes this way: few channels, because of many it has little to gain.</summary>
     public static bool Fits<T, TStorage>(Conv2dGeometry g, int outWidth, int n)

@@ -5,13 +5,13 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// A strip's convolution turned around for few filters, ResNet's 16 above all: filters are the rows of a tile and pixels its
-/// columns, over a strip in planes. One vector of 16 filters would need a load for each FMA. The strip and the sums are transposed on their way, which costs 16
-/// channels 6 % of the products. An element's chain of FMAs is the same: so are its bits.
+/// columns, over a strip in planes. One vector of 16 filters would need a load for each FMA. The strip and the sums are
+/// transposed on their way, which costs 16 channels some 6 % of the products. An element's chain of FMAs is the same: so are its bits.
 /// </summary>
 internal static unsafe class TurnedStripConvolution
 {
-    /// <summary>Of a strip: with what the planes take beyond their rows it fits where a strip of <see cref="StripConvolution"/> does.</summary>
-    private const int StripFloats = 24 * 1024, MostFloats = 32 * 1024;
+    /// <summary>Of a strip: with what the planes take beyond their rows it has room where a strip of <see cref="StripConvolution"/> has.</summary>
+    private const int StripFloats = 24 * 1024;
 
     private const int PanelFilters = 16;
 
@@ -25,7 +25,7 @@ internal static unsafe class TurnedStripConvolution
     {
         if (!Vector512.IsHardwareAccelerated || image.Channels % 16 != 0 || (image.Pitch + 16) * image.Channels > Blocking.LineCapacity) return false;
         int rows = image.RowsWithin(StripFloats), pixels = rows * image.Pitch;
-        return Plane(image, rows) * image.Channels <= MostFloats &&
+        return Plane(image, rows) * image.Channels <= StripConvolution.StripFloats &&
             Shape.Cost(n, pixels) / Speed < TileShape.For(pixels, n).Cost(pixels, n);
     }
 
