@@ -29,7 +29,7 @@ public sealed partial class RepositoryTests
     [TestMethod]
     [DataRow("see /hom" + "e/someone/x", true)]
     [DataRow(@"C:\User" + @"s\someone", true)]
-    [DataRow("https://api.nuget" + ".org/v3/index.json", true)]
+    [DataRow("https://api.nu" + "get.org/v3/index.json", true)]
     [DataRow("src/home/page", false)]
     [DataRow("Microsoft.ML.OnnxRuntime", false)]
     public void MachineOrHost_FindsWhatItShould(string text, bool expected) => Assert.AreEqual(expected, MachineOrHost().IsMatch(text));
