@@ -7,15 +7,15 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// Persistent threads that run one job together with their caller. A job is a static function and a pointer to its
-/// arguments on the caller's stack, or a delegate made beforehand: starting one allocates nothing. Workers spin for 50 us
-/// after a job, which bridges the gaps inside a training step (hand-off 0.35 us), then park (hand-off 40 to 70 us). A part
+/// arguments on the caller's stack, or a delegate made beforehand: starting one allocates nothing. Workers spin until
+/// 50 us after the whole job, at most for 1 ms after their own part, which bridges the gaps inside a training step (hand-off 0.35 us), then park (hand-off 40 to 90 us). A part
 /// that its worker has not begun when the caller is done with its own, the caller takes back: it never waits for a thread to
 /// wake, or for a neighbour on the worker's core. The pool serves one caller at a time; another one meanwhile does all parts
 /// itself. Who runs a part changes no bit.
 /// </summary>
 internal sealed unsafe class WorkerPool
 {
-    private static readonly long SpinTicks = Stopwatch.Frequency / 20_000; // 50 us
+    private static readonly long SpinTicks = Stopwatch.Frequency / 20_000, MostSpinTicks = Stopwatch.Frequency / 1_000; // 50 us, 1 ms
 
     private readonly Worker[] _workers;
     private readonly nint _self; // a handle on this pool, which lives as long as its threads: to the end of the process
@@ -27,7 +27,7 @@ internal sealed unsafe class WorkerPool
     {
         _self = GCHandle.ToIntPtr(GCHandle.Alloc(this));
         _workers = new Worker[threads - 1];
-        for (int i = 0; i < _workers.Length; i++) _workers[i] = new Worker(i + 1);
+        for (int i = 0; i < _workers.Length; i++) _workers[i] = new Worker(this, i + 1);
     }
 
     public static WorkerPool Shared { get; } = new(Environment.ProcessorCount);
@@ -101,6 +101,7 @@ internal sealed unsafe class WorkerPool
     [SuppressMessage("Design", "CA1001", Justification = "A worker lives to the end of the process.")]
     private sealed class Worker
     {
+        private readonly WorkerPool _pool;
         private readonly int _index;
         private readonly AutoResetEvent _wake = new(false);
         private delegate*<void*, int, void> _job;
@@ -108,8 +109,9 @@ internal sealed unsafe class WorkerPool
         private int _started, _claimed, _finished; // numbers of jobs: given out, begun by someone, done
         private int _parked;
 
-        public Worker(int index)
+        public Worker(WorkerPool pool, int index)
         {
+            _pool = pool;
             _index = index;
             new Thread(Loop) { IsBackground = true, Name = $"MixedPrecision {index}" }.Start();
         }
@@ -147,11 +149,14 @@ internal sealed unsafe class WorkerPool
         {
             for (int seen = 0; ;)
             {
-                long until = Stopwatch.GetTimestamp() + SpinTicks;
+                long now = Stopwatch.GetTimestamp(), until = now + SpinTicks, latest = now + MostSpinTicks;
                 while (Volatile.Read(ref _started) == seen)
                 {
                     for (int i = 0; i < 16 && Volatile.Read(ref _started) == seen; i++) Thread.SpinWait(1);
-                    if (Stopwatch.GetTimestamp() > until) Park(seen);
+                    now = Stopwatch.GetTimestamp();
+                    // Parts of a millisecond easily end 50 us apart: whoever is done first waits for the others, and for what comes after.
+                    if (Volatile.Read(ref _pool._busy) != 0) until = now + SpinTicks;
+                    if (now > until || now > latest) Park(seen);
                 }
                 // Some jobs may have come and been taken back meanwhile. One that is claimed here stays until it is finished.
                 seen = Volatile.Read(ref _started);

@@ -94,7 +94,7 @@ internal sealed unsafe partial class MaxPool2dBackward
                 for (int ox = 0; ox < outWidth; ox++, at += strideWidth * channels)
                 {
                     int c = 0;
-                    for (; c <= channels - CpuVector.Width; c += CpuVector.Width, o += CpuVector.Width) Window(at + c, o);
+                    for (; c <= channels - CpuVector.Width; c += CpuVector.Width, o += CpuVector.Width) Window(at + c, o, CpuVector.Width);
                     if (c == channels) continue;
                     PartOfWindow(at + c, o, channels - c);
                     o += channels - c;
@@ -103,7 +103,7 @@ internal sealed unsafe partial class MaxPool2dBackward
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        void Window(long at, long o)
+        void Window(long at, long o, int count)
         {
             Vector512<float> max = TStorage.Load16(ys + o), free = Vector512<float>.AllBitsSet;
             bool ordered = Vector512.EqualsAll(max, max); // no NaN, by far the most: then equality is enough
@@ -115,28 +115,16 @@ internal sealed unsafe partial class MaxPool2dBackward
                     var value = TStorage.Load16(xs + place);
                     var wins = (ordered ? Vector512.Equals(value, max) : Wins(value, max)) & free;
                     free = Vector512.AndNot(free, wins);
-                    if (TElement.KeepsOrDrops) TStorage.Select16(dys + o, element.Apply(wins, place), dxs + place);
+                    if (count < CpuVector.Width) CpuVector.Store<T, TStorage>(element.Apply(TStorage.Load16(dys + o) & wins, place, count), dxs + place, count);
+                    else if (TElement.KeepsOrDrops) TStorage.Select16(dys + o, element.Apply(wins, place), dxs + place);
                     else TStorage.Store16(element.Apply(TStorage.Load16(dys + o) & wins, place), dxs + place);
                 }
             }
         }
 
-        // By itself, since with a call in it the loop above would keep its vectors in memory.
+        // By itself, since a loop with a call in it keeps its vectors in memory.
         [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-        void PartOfWindow(long at, long o, int count)
-        {
-            Vector512<float> max = TStorage.Load16(ys + o), gradient = TStorage.Load16(dys + o), free = Vector512<float>.AllBitsSet;
-            for (int row = 0; row < kernelHeight; row++)
-            {
-                long place = at + (long)row * width * channels;
-                for (int column = 0; column < kernelWidth; column++, place += channels)
-                {
-                    var wins = Wins(TStorage.Load16(xs + place), max) & free;
-                    free = Vector512.AndNot(free, wins);
-                    CpuVector.Store<T, TStorage>(element.Apply(gradient & wins, place, count), dxs + place, count);
-                }
-            }
-        }
+        void PartOfWindow(long at, long o, int count) => Window(at, o, count);
     }
 
     /// <summary>

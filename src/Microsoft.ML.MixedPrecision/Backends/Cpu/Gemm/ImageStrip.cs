@@ -23,6 +23,9 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
     /// <summary>Elements of a patch that lie together: a row of the kernel.</summary>
     public int Run => KernelWidth * Channels;
 
+    /// <summary>Of one pass of the convolution, padding included.</summary>
+    public double Flop(int batch, int filters) => 2.0 * batch * OutHeight * OutWidth * filters * KernelHeight * Run;
+
     /// <summary>Whether a geometry can be walked over like this, with rows that fit <paramref name="floats"/>.</summary>
     public static bool Fits(Conv2dGeometry g, int outWidth, int floats) =>
         g.Window.Stride == 1 && g.Window.Dilation == 1 && g.Groups == 1 && g.Window.Padding is { Height: >= 0, Width: >= 0 } &&

@@ -125,6 +125,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
         where TMap : unmanaged, IMap
     {
         var (sink, threads) = (Rows, _threads);
+        if (TurnedStripConvolution.Fits(image, n)) return () => TurnedStripConvolution.Run(image, batch, n, b, map, sink, threads);
         return () => StripConvolution.Run(image, batch, n, b, map, sink, threads);
     }
 

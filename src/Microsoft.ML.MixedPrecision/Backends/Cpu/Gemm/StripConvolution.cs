@@ -24,20 +24,14 @@ internal static unsafe class StripConvolution
         where T : unmanaged where TStorage : struct, ICpuStorage<T>
         where TB : unmanaged, IReader where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
-        if (TurnedStripConvolution.Fits(image, n))
-        {
-            TurnedStripConvolution.Run(image, batch, n, b, map, sink, threads);
-            return;
-        }
         int rows = image.RowsWithin(StripFloats);
         var tile = TileShape.For(rows * image.Pitch, n);
         int images = DenseImages(image, tile, rows, Math.Max(1, batch / threads));
-        int strips = images > 0 && rows == image.OutHeight ? (batch + images - 1) / images : (image.OutHeight + rows - 1) / rows * batch;
-        double flop = 2.0 * batch * image.OutHeight * image.OutWidth * n * image.KernelHeight * image.Run;
-        threads = Math.Min(ThreadGrid.ThreadsFor(flop, threads), strips);
+        int strips = (image.OutHeight + rows - 1) / rows * batch;
+        threads = Math.Min(ThreadGrid.ThreadsFor(image.Flop(batch, n), threads), strips);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {
-            Image = image, B = b, Map = map, Sink = sink, Batch = batch, N = n, Shape = tile, Rows = rows, DenseImages = images, Strips = strips, Threads = threads,
+            Image = image, B = b, Map = map, Sink = sink, N = n, Shape = tile, Rows = rows, DenseImages = images, Strips = strips, Threads = threads,
         };
         if (threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
@@ -70,9 +64,9 @@ internal static unsafe class StripConvolution
         public TB B;
         public TMap Map;
         public TSink Sink;
-        public int Batch, N;
+        public int N;
         public TileShape Shape;
-        public int Rows, DenseImages, Strips, Threads; // output rows of a strip, strips of the batch
+        public int Rows, DenseImages, Strips, Threads; // output rows of a strip, images that are one where a strip is whole images, strips of the batch
 
         public static void Work(void* job, int thread)
         {
@@ -106,10 +100,10 @@ internal static unsafe class StripConvolution
             for (int row = 0; row < Image.KernelHeight; row++)
                 Packing.OfB(B, row * depth, depth, 0, N, nr, buffers.B + (long)row * panels, buffers.Lines);
             var walk = Walk.ByLine(Image.KernelHeight, depth, 1, nr, pitch * Image.Channels - depth, panels - nr * depth);
-            int perImage = (Image.OutHeight + Rows - 1) / Rows, together = perImage == 1 ? Math.Max(DenseImages, 1) : 1;
-            for (int strip = first; strip < end; strip++)
+            int perImage = (Image.OutHeight + Rows - 1) / Rows, together = Math.Max(DenseImages, 1);
+            for (int strip = first; strip < end; strip += together)
             {
-                int n = strip / perImage * together, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top), images = Math.Min(together, Batch - n);
+                int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top), images = Math.Min(together, end - strip);
                 for (int i = 0; i < images; i++) Image.Fill(n + i, top, rows, buffers.A + i * Image.Pixels(rows) * Image.Channels);
                 int row = n * Image.OutHeight + top;
                 if (DenseImages > 0) MultiplyDense<TTile, TLayout>(walk, row, top, rows, images * rows * Image.OutWidth);

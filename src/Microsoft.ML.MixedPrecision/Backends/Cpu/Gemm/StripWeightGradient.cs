@@ -51,9 +51,7 @@ internal static unsafe class StripWeightGradient
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
-        double flop = 2.0 * g.Batch * image.OutHeight * image.OutWidth * g.Filters * image.KernelHeight * image.Run;
-        threads = ThreadGrid.ThreadsFor(flop, threads);
-        threads = Math.Min(threads, g.Parts);
+        threads = Math.Min(ThreadGrid.ThreadsFor(image.Flop(g.Batch, g.Filters), threads), g.Parts);
         var job = new Job<T, TStorage> { Image = image, Gradient = dy, G = g, Sink = sink, Threads = threads, Sums = scratch };
         WorkerPool.Shared.Run(threads, &Job<T, TStorage>.Sum, &job);
         WorkerPool.Shared.Run(threads, &Job<T, TStorage>.Join, &job);

@@ -34,8 +34,7 @@ internal static unsafe class TurnedStripConvolution
         where TB : unmanaged, IReader where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
         int rows = image.RowsWithin(StripFloats), strips = (image.OutHeight + rows - 1) / rows * batch;
-        double flop = 2.0 * batch * image.OutHeight * image.OutWidth * n * image.KernelHeight * image.Run;
-        threads = Math.Min(ThreadGrid.ThreadsFor(flop, threads), strips);
+        threads = Math.Min(ThreadGrid.ThreadsFor(image.Flop(batch, n), threads), strips);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {
             Image = image, B = b, Map = map, Sink = sink, N = n, Rows = rows, Plane = Plane(image, rows), Strips = strips, Threads = threads,
