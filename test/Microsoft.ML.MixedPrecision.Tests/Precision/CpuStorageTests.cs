@@ -32,6 +32,18 @@ public sealed unsafe class CpuStorageTests
     }
 
     [TestMethod]
+    public void Halves_are_selected_as_they_are_stored()
+    {
+        var halves = AllHalves(); // NaN with every payload, both zeros
+        var selected = new Half[halves.Length];
+        var where = Vector512.GreaterThan(Vector512<int>.Indices & Vector512.Create(3), Vector512<int>.Zero).AsSingle(); // all but every fourth
+        fixed (Half* from = halves, to = selected)
+            for (int i = 0; i < halves.Length; i += CpuVector.Width) CpuHalfStorage.Select16(from + i, where, to + i);
+        for (int i = 0; i < halves.Length; i++)
+            Assert.AreEqual(i % 4 == 0 ? 0 : BitConverter.HalfToUInt16Bits(halves[i]), BitConverter.HalfToUInt16Bits(selected[i]), $"pattern {i:X4}");
+    }
+
+    [TestMethod]
     public void Every_half_survives_a_round_trip()
     {
         var halves = AllHalves();
