@@ -36,37 +36,27 @@ internal sealed unsafe partial class BatchNormStatistics
                 T* at = from + start * channels;
                 for (int c = 0; c < channels; c += CpuVector.Width)
                 {
-                    Vector512<float> s0 = Vector512<float>.Zero, s1 = s0, s2 = s0, s3 = s0;
                     T* row = at + c;
+                    var origin = TStorage.Load16(row);
+                    Vector512<float> s0 = Vector512<float>.Zero, s1 = s0, q0 = s0, q1 = s0;
                     int r = 0;
-                    for (; r <= rows - 4; r += 4, row += 4 * channels)
+                    for (; r <= rows - 2; r += 2, row += 2 * channels)
                     {
-                        s0 += TStorage.Load16(row);
-                        s1 += TStorage.Load16(row + channels);
-                        s2 += TStorage.Load16(row + 2 * channels);
-                        s3 += TStorage.Load16(row + 3 * channels);
+                        Vector512<float> d0 = TStorage.Load16(row) - origin, d1 = TStorage.Load16(row + channels) - origin;
+                        s0 += d0;
+                        s1 += d1;
+                        q0 += d0 * d0;
+                        q1 += d1 * d1;
                     }
-                    for (; r < rows; r++, row += channels) s0 += TStorage.Load16(row);
-                    var average = (s0 + s1 + (s2 + s3)) / rows;
-                    s0 = s1 = s2 = s3 = Vector512<float>.Zero;
-                    row = at + c;
-                    for (r = 0; r <= rows - 4; r += 4, row += 4 * channels)
+                    if (r < rows)
                     {
-                        var d0 = TStorage.Load16(row) - average;
-                        var d1 = TStorage.Load16(row + channels) - average;
-                        var d2 = TStorage.Load16(row + 2 * channels) - average;
-                        var d3 = TStorage.Load16(row + 3 * channels) - average;
-                        s0 += d0 * d0;
-                        s1 += d1 * d1;
-                        s2 += d2 * d2;
-                        s3 += d3 * d3;
+                        var d0 = TStorage.Load16(row) - origin;
+                        s0 += d0;
+                        q0 += d0 * d0;
                     }
-                    for (; r < rows; r++, row += channels)
-                    {
-                        var d0 = TStorage.Load16(row) - average;
-                        s0 += d0 * d0;
-                    }
-                    var squares = s0 + s1 + (s2 + s3);
+                    var sum = s0 + s1;
+                    var away = sum / rows;
+                    var (average, squares) = (origin + away, Vector512.Max(q0 + q1 - sum * away, Vector512<float>.Zero));
                     int width = Math.Min(CpuVector.Width, channels - c);
                     CpuVector.Store<float, CpuSingleStorage>(average, partial + part * 2 * channels + c, width);
                     CpuVector.Store<float, CpuSingleStorage>(squares, partial + (part * 2 + 1) * channels + c, width);

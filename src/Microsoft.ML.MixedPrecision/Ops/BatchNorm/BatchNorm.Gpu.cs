@@ -33,10 +33,7 @@ internal sealed partial class BatchNormStatistics
         ArrayView<float> Parts, ArrayView<int> Counters, ArrayView<float> Mean, ArrayView<float> Inverse,
         ArrayView<float> RunningMean, ArrayView<float> RunningVariance, int Channels, int PerExample, int RowsPerPart, float Eps, float Momentum);
 
-    /// <summary>
-    /// Mean and sum of squared deviations of a part, from one reading: sums of x - x0 and its square, with x0 the part's first row. That
-    /// is of the data's own size, so that nothing cancels where the mean is far from 0.
-    /// </summary>
+    /// <summary>Mean and sum of squared deviations of a part, from one reading: sums of x - x0 and its square, with x0 the part's first row.</summary>
     internal readonly struct PartMoments<T, TStorage> : IGpuStoredSums<PartArguments<T>> where T : unmanaged where TStorage : struct, IStorage<T>
     {
         public static bool ReadsOne => true;
