@@ -41,6 +41,20 @@ public sealed class BatchNormTests
         }
     }
 
+    /// <summary>Parts are summed about their first row: that of the second part, row 256, is a hundred deviations away here.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void The_first_row_of_a_part_may_be_far_from_the_others(BackendRow row)
+    {
+        using var session = Session(row, Network.Image(11, 25, 1, PixelOrder.Interleaved).BatchNorm(), 2);
+        var batch = new Batch(2, 275, 275) { RowCount = 2 };
+        for (int i = 0; i < batch.Features.Length; i++) batch.Features[i] = i == ChannelParts.RowsPerPart ? 100f : i % 3 - 1f;
+        session.TrainPass(batch);
+        var values = batch.Features.Select(f => (double)f).ToArray();
+        double mean = values.Average(), variance = values.Sum(v => (v - mean) * (v - mean)) / (values.Length - 1);
+        Tolerance.AssertClose([0.1 * mean], session.Read(session.Plan.Buffers[0].Values), Precision.Single, 0, 550, "running mean");
+        Tolerance.AssertClose([0.9 + 0.1 * variance], session.Read(session.Plan.Buffers[1].Values), Precision.Single, 0, 550, "running variance");
+    }
+
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Inference_takes_the_running_statistics(BackendRow row)
     {

@@ -13,6 +13,7 @@ internal sealed unsafe partial class CpuBackend : Backend
     public const int ElementGrain = 16384;
 
     private readonly Dictionary<Region, nint> _arenas = [];
+    private readonly List<GCHandle> _handles = [];
     private long _scratchFloats;
 
     /// <param name="precision">The working storage.</param>
@@ -62,6 +63,28 @@ internal sealed unsafe partial class CpuBackend : Backend
         }
         var user = new ProductBinder<T, TStorage>(this, product);
         return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(this, user);
+    }
+
+    /// <summary>Sums that a product takes of its rows as it stores them, kept until the backend is disposed.</summary>
+    public StoredRows Awaiting(Action<long, long> sumParts, long rows)
+    {
+        var handle = GCHandle.Alloc(sumParts);
+        _handles.Add(handle);
+        return new(handle, rows);
+    }
+
+    /// <summary>What a reader does once the parts of its rows are summed: by the product that stores them, or before it.</summary>
+    public Action AfterParts<T, TStorage>(ColumnReader reader, Action join)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        if (reader.Producer is not null) return join;
+        var sum = For(ChannelParts.Count(reader.From), grain: 1, reader.SumParts<T, TStorage>(this));
+        return () =>
+        {
+            sum();
+            join();
+        };
     }
 
     public override Action Bind(Kernel kernel) => Precision == Precision.Mixed
@@ -122,6 +145,8 @@ internal sealed unsafe partial class CpuBackend : Backend
     {
         foreach (nint arena in _arenas.Values) CpuMemory.Free((void*)arena);
         _arenas.Clear();
+        foreach (var handle in _handles) handle.Free();
+        _handles.Clear();
         NativeMemory.AlignedFree(Scratch);
         Scratch = null;
         _scratchFloats = 0;

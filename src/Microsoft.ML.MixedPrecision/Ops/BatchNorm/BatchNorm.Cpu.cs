@@ -10,22 +10,16 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class BatchNormStatistics
 {
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    public override Action<long, long> SumParts<T, TStorage>(CpuBackend cpu)
     {
         T* from = cpu.Pointer<T>(x);
-        float* partial = cpu.Pointer<float>(parts), means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse);
-        float* runMean = cpu.Pointer<float>(runningMean), runVariance = cpu.Pointer<float>(runningVariance);
+        float* partial = cpu.Pointer<float>(parts);
         int* count = cpu.Pointer<int>(counters);
-        int channels = x.Dimensions[^1], perExample = ChannelParts.RowsOfExample(x), partCount = ChannelParts.Count(x);
-        var run = cpu.For(partCount, grain: 1, Parts);
-        return () =>
-        {
-            run();
-            Join();
-        };
+        int channels = x.Dimensions[^1], perExample = ChannelParts.RowsOfExample(x);
+        return Sum;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Parts(long first, long end)
+        void Sum(long first, long end)
         {
             int valid = count[StepControl.Rows] * perExample;
             for (long part = first; part < end; part++)
@@ -63,6 +57,15 @@ internal sealed unsafe partial class BatchNormStatistics
                 }
             }
         }
+    }
+
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    {
+        float* partial = cpu.Pointer<float>(parts), means = cpu.Pointer<float>(mean), inverses = cpu.Pointer<float>(inverse);
+        float* runMean = cpu.Pointer<float>(runningMean), runVariance = cpu.Pointer<float>(runningVariance);
+        int* count = cpu.Pointer<int>(counters);
+        int channels = x.Dimensions[^1], perExample = ChannelParts.RowsOfExample(x);
+        return cpu.AfterParts<T, TStorage>(this, Join);
 
         void Join()
         {

@@ -5,22 +5,14 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class ColumnSum
 {
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    public override Action<long, long> SumParts<T, TStorage>(CpuBackend cpu)
     {
-        T* x = cpu.Pointer<T>(_x), y = cpu.Pointer<T>(_y);
+        T* x = cpu.Pointer<T>(_x);
         float* parts = cpu.Pointer<float>(_parts);
-        int count = ChannelParts.Count(_x);
-        var sumParts = cpu.For(count, grain: 1, SumParts);
-        return () =>
-        {
-            sumParts();
-            for (int part = 1; part < count; part++)
-                for (int c = 0; c < _columns; c++) parts[c] += parts[(long)part * _columns + c];
-            TStorage.Store(parts, y, _columns);
-        };
+        return Sum;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void SumParts(long first, long end)
+        void Sum(long first, long end)
         {
             for (long part = first; part < end; part++)
             {
@@ -39,5 +31,18 @@ internal sealed unsafe partial class ColumnSum
                 CpuVector.Store<float, CpuSingleStorage>(tail, sums + c, _columns - c);
             }
         }
+    }
+
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    {
+        T* y = cpu.Pointer<T>(_y);
+        float* parts = cpu.Pointer<float>(_parts);
+        int count = ChannelParts.Count(_x);
+        return cpu.AfterParts<T, TStorage>(this, () =>
+        {
+            for (int part = 1; part < count; part++)
+                for (int c = 0; c < _columns; c++) parts[c] += parts[(long)part * _columns + c];
+            TStorage.Store(parts, y, _columns);
+        });
     }
 }

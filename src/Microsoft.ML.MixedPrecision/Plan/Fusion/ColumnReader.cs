@@ -2,7 +2,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// A kernel that begins by summing the columns of a tensor over parts of its rows: a bias gradient, the statistics of batch norm. Where a
-/// <see cref="MatrixProduct"/> writes the tensor, a backend may sum while it stores, and the tensor is read once less.
+/// <see cref="MatrixProduct"/> writes the tensor, a backend sums while it stores, or what has just been stored, and the tensor is read once less from memory.
 /// </summary>
 internal abstract class ColumnReader : Kernel
 {
@@ -23,6 +23,11 @@ internal abstract class ColumnReader : Kernel
 
     /// <summary>Parts of which there must be room for the rows of <paramref name="from"/>: tiles, or what is cut where no product sums.</summary>
     public static int MostParts(Tensor from) => Math.Max((ChannelParts.Rows(from) + ShortestTile - 1) / ShortestTile, ChannelParts.Most(from));
+
+    /// <summary>What sums parts of the rows on the CPU, as <see cref="ChannelParts"/> cuts them: from one to before another. Called by several threads, for parts of their own.</summary>
+    public abstract Action<long, long> SumParts<T, TStorage>(CpuBackend cpu)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>;
 
     /// <summary>Hands its sums to a GPU kernel that has the rows at hand.</summary>
     public abstract Action Give<T, TStorage>(IlgpuBackend gpu, IGpuSumsUser user)

@@ -5,8 +5,8 @@ namespace Microsoft.ML.MixedPrecision;
 /// element, the first does both and the tensor between them is never written. What is bound by memory gets shorter, and the
 /// plan smaller; no bit changes. An op knows nothing of it: its kernel says what it can do as it stores (<see cref="Kernel.Then"/>).
 /// <para>
-/// And makes a product known to the <see cref="ColumnReader"/> of what it writes. Sums that are taken as a tile is stored are added in another
-/// order than those of a pass over memory; which it is, depends on the plan and the device alone.
+/// And makes a product known to the <see cref="ColumnReader"/> of what it writes. On a GPU sums that are taken as a tile is stored are added in
+/// another order than those of a pass over memory; which it is, depends on the plan and the device alone. On the CPU the order is the same.
 /// </para>
 /// </summary>
 internal static class Fusion

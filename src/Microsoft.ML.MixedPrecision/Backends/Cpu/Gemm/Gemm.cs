@@ -22,10 +22,14 @@ internal static unsafe class Gemm
     /// <summary>Floats of scratch that a product needs.</summary>
     public static long Scratch(int m, int n, int k) => Parts(m, n, k) is > 1 and var parts ? (long)parts * m * Pitch(n) : 0;
 
+    /// <summary>Whether a thread stores all columns of a row, so that something can be done with it then.</summary>
+    public static bool StoresRowsWhole(int m, int n, int k, ThreadGrid grid) => grid.Across == 1 && Parts(m, n, k) == 1;
+
     private static int Pitch(int n) => (n + CpuVector.Width - 1) / CpuVector.Width * CpuVector.Width;
 
+    /// <param name="stored">Nothing, where <see cref="StoresRowsWhole"/> says so.</param>
     /// <param name="grid">Of this product, made once.</param>
-    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, ThreadGrid grid, float* scratch)
+    public static void Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, StoredRows stored, ThreadGrid grid, float* scratch)
         where TA : unmanaged, IReader where TB : unmanaged, IReader
         where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
@@ -37,9 +41,10 @@ internal static unsafe class Gemm
             RunInParts(m, n, k, a, b, map, sink, grid, scratch, parts);
             return;
         }
-        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Grid = grid };
+        var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Stored = stored, Grid = grid };
         if (grid.Threads == 1) Job<TA, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(grid.Threads, &Job<TA, TB, TMap, TSink>.Work, &job);
+        for (int border = grid.Rows; border < m; border += grid.Rows) stored.Across(border);
     }
 
     private static void RunInParts<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, ThreadGrid grid, float* scratch, int parts)
@@ -96,6 +101,7 @@ internal static unsafe class Gemm
         public TB B;
         public TMap Map;
         public TSink Sink;
+        public StoredRows Stored;
         public ThreadGrid Grid;
 
         public static void Work(void* job, int thread)
@@ -169,6 +175,7 @@ internal static unsafe class Gemm
                             }
                         }
                     }
+                    if (jc + nc == n) Stored.Stored(row, row + ic, row + ic + mc);
                 }
             }
         }

@@ -19,6 +19,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
     where TElement : unmanaged, ICpuElement
 {
     private readonly int _threads = cpu.Threads;
+    private readonly Action<long, long>? _sumParts = product.Reader?.SumParts<T, TStorage>(cpu);
 
     private T* Target => cpu.Pointer<T>(product.C) + product.Start;
 
@@ -32,7 +33,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
             Convolution(new(Image(a), g, g.OutHeight, g.OutWidth), g.Batch, Dense(b)),
         { A: PatchesOperand { Transposed: false } a } when ReadsByTap(a.Geometry) => WithA(new OneChannelPatches<T, TStorage>(Image(a), a.Geometry)),
         { A: PatchesOperand { Transposed: false } a } => WithA(new Patches<T, TStorage>(Image(a), a.Geometry, a.Group)),
-        { A: PatchesOperand a, B: DenseOperand { Transposed: false } b, Bias: null, Next: null } => WeightGradient(a, b),
+        { A: PatchesOperand a, B: DenseOperand { Transposed: false } b, Bias: null, Next: null, Reader: null } => WeightGradient(a, b),
         { A: GradientPatchesOperand a, B: ReversedTapsOperand b, Bias: null } => InputGradient(a, b),
         _ => throw NotBound(),
     };
@@ -106,7 +107,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
             }
         }
         Action[] all = [.. steps];
-        return all.Length == 1 ? all[0] : () => { foreach (var step in all) step(); };
+        return all.Length == 1 ? all[0] : ThenSums(() => { foreach (var step in all) step(); });
     }
 
     private Action Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink)
@@ -117,16 +118,37 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
     {
         var (backend, grid) = (cpu, ThreadGrid.For(m, n, k, _threads));
         backend.Reserve(Gemm.Scratch(m, n, k));
-        return () => Gemm.Run(m, n, k, a, b, map, sink, grid, backend.Scratch);
+        if (!Gemm.StoresRowsWhole(m, n, k, grid))
+        {
+            Action run = () => Gemm.Run(m, n, k, a, b, map, sink, default, grid, backend.Scratch);
+            return m == product.M ? ThenSums(run) : run;
+        }
+        var stored = Stored(m);
+        return () => Gemm.Run(m, n, k, a, b, map, sink, stored, grid, backend.Scratch);
     }
 
     private Action Run<TB, TMap>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map)
         where TB : unmanaged, IReader
         where TMap : unmanaged, IMap
     {
-        var (sink, threads) = (Rows, _threads);
-        if (TurnedStripConvolution.Fits(image, n)) return () => TurnedStripConvolution.Run(image, batch, n, b, map, sink, threads);
-        return () => StripConvolution.Run(image, batch, n, b, map, sink, threads);
+        var (sink, stored, threads) = (Rows, Stored(batch * image.OutHeight * image.OutWidth), _threads);
+        if (TurnedStripConvolution.Fits(image, n)) return () => TurnedStripConvolution.Run(image, batch, n, b, map, sink, stored, threads);
+        return () => StripConvolution.Run(image, batch, n, b, map, sink, stored, threads);
+    }
+
+    /// <summary>What is done with rows as they are stored: nothing by one of several that together store all.</summary>
+    private StoredRows Stored(int rows) => _sumParts is not null && rows == product.M ? cpu.Awaiting(_sumParts, rows) : default;
+
+    /// <summary>The sums that were not taken as rows were stored.</summary>
+    private Action ThenSums(Action run)
+    {
+        if (_sumParts is null) return run;
+        var sum = cpu.For(ChannelParts.Count(product.C), grain: 1, _sumParts);
+        return () =>
+        {
+            run();
+            sum();
+        };
     }
 
     private Action Clear()

@@ -20,21 +20,21 @@ internal static unsafe class StripConvolution
         g.Channels is 1 or 3 or 16 or 32 or 64 && g.KernelWidth > 1 && g.KernelWidth * g.Channels <= Blocking.MaxDepth &&
         ImageStrip<T, TStorage>.Fits(g, outWidth, StripFloats) && n <= Blocking.MaxLine && (long)g.Patch * (n + 48) <= Blocking.BCapacity;
 
-    public static void Run<T, TStorage, TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink, int threads)
+    public static void Run<T, TStorage, TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink, StoredRows stored, int threads)
         where T : unmanaged where TStorage : struct, ICpuStorage<T>
         where TB : unmanaged, IReader where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
         int rows = image.RowsWithin(StripFloats);
         var tile = TileShape.For(rows * image.Pitch, n);
         int images = DenseImages(image, tile, rows, Math.Max(1, batch / threads));
-        int strips = (image.OutHeight + rows - 1) / rows * batch;
-        threads = Math.Min(ThreadGrid.ThreadsFor(image.Flop(batch, n), threads), strips);
+        var strips = Strips.Of(image, batch, rows, n, threads);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {
-            Image = image, B = b, Map = map, Sink = sink, N = n, Shape = tile, Rows = rows, DenseImages = images, Strips = strips, Threads = threads,
+            Image = image, B = b, Map = map, Sink = sink, Stored = stored, N = n, Shape = tile, Strips = strips, DenseImages = images,
         };
-        if (threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
-        else WorkerPool.Shared.Run(threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
+        if (strips.Threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
+        else WorkerPool.Shared.Run(strips.Threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
+        for (int thread = 1; thread < strips.Threads; thread++) stored.Across(strips.Pixel(strips.First(thread)));
     }
 
     /// <summary>
@@ -64,14 +64,16 @@ internal static unsafe class StripConvolution
         public TB B;
         public TMap Map;
         public TSink Sink;
+        public StoredRows Stored;
         public int N;
         public TileShape Shape;
-        public int Rows, DenseImages, Strips, Threads; // output rows of a strip, images that are one where a strip is whole images, strips of the batch
+        public Strips Strips;
+        public int DenseImages; // that are one strip, where it is whole images
 
         public static void Work(void* job, int thread)
         {
             ref var j = ref *(Job<T, TStorage, TB, TMap, TSink>*)job;
-            int first = (int)((long)thread * j.Strips / j.Threads), end = (int)((thread + 1L) * j.Strips / j.Threads);
+            int first = j.Strips.First(thread), end = j.Strips.First(thread + 1);
             if (j.Shape.Columns == 48) j.WithTile<Tile8x3<Lane512>>(first, end);
             else if (j.Shape.Columns == 32) j.WithTile<Tile12x2<Lane512>>(first, end);
             else if (Vector512.IsHardwareAccelerated) j.WithTile<Tile16x1<Lane512>>(first, end);
@@ -100,14 +102,16 @@ internal static unsafe class StripConvolution
             for (int row = 0; row < Image.KernelHeight; row++)
                 Packing.OfB(B, row * depth, depth, 0, N, nr, buffers.B + (long)row * panels, buffers.Lines);
             var walk = Walk.ByLine(Image.KernelHeight, depth, 1, nr, pitch * Image.Channels - depth, panels - nr * depth);
-            int perImage = (Image.OutHeight + Rows - 1) / Rows, together = Math.Max(DenseImages, 1);
+            int together = Math.Max(DenseImages, 1);
             for (int strip = first; strip < end; strip += together)
             {
-                int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top), images = Math.Min(together, end - strip);
+                var (n, top, rows) = Strips.At(strip);
+                int images = Math.Min(together, end - strip);
                 for (int i = 0; i < images; i++) Image.Fill(n + i, top, rows, buffers.A + i * Image.Pixels(rows) * Image.Channels);
                 int row = n * Image.OutHeight + top;
                 if (DenseImages > 0) MultiplyDense<TTile, TLayout>(walk, row, top, rows, images * rows * Image.OutWidth);
                 else MultiplyRows<TTile, TLayout>(walk, row, top, rows);
+                Stored.Stored(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + images));
             }
         }
 

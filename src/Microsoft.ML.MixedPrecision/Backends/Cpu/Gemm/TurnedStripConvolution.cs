@@ -29,18 +29,19 @@ internal static unsafe class TurnedStripConvolution
             Shape.Cost(n, pixels) / Speed < TileShape.For(pixels, n).Cost(pixels, n);
     }
 
-    public static void Run<T, TStorage, TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink, int threads)
+    public static void Run<T, TStorage, TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink, StoredRows stored, int threads)
         where T : unmanaged where TStorage : struct, ICpuStorage<T>
         where TB : unmanaged, IReader where TMap : unmanaged, IMap where TSink : unmanaged, ISink
     {
-        int rows = image.RowsWithin(StripFloats), strips = (image.OutHeight + rows - 1) / rows * batch;
-        threads = Math.Min(ThreadGrid.ThreadsFor(image.Flop(batch, n), threads), strips);
+        int rows = image.RowsWithin(StripFloats);
+        var strips = Strips.Of(image, batch, rows, n, threads);
         var job = new Job<T, TStorage, TB, TMap, TSink>
         {
-            Image = image, B = b, Map = map, Sink = sink, N = n, Rows = rows, Plane = Plane(image, rows), Strips = strips, Threads = threads,
+            Image = image, B = b, Map = map, Sink = sink, Stored = stored, N = n, Strips = strips, Plane = Plane(image, rows),
         };
-        if (threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
-        else WorkerPool.Shared.Run(threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
+        if (strips.Threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
+        else WorkerPool.Shared.Run(strips.Threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
+        for (int thread = 1; thread < strips.Threads; thread++) stored.Across(strips.Pixel(strips.First(thread)));
     }
 
     private static TileShape Shape => TileShape.All[0];
@@ -57,13 +58,15 @@ internal static unsafe class TurnedStripConvolution
         public TB B;
         public TMap Map;
         public TSink Sink;
+        public StoredRows Stored;
         public int N;
-        public int Rows, Plane, Strips, Threads; // output rows of a strip, floats of a channel's plane, strips of the batch
+        public Strips Strips;
+        public int Plane; // floats of one channel's
 
         public static void Work(void* job, int thread)
         {
             ref var j = ref *(Job<T, TStorage, TB, TMap, TSink>*)job;
-            j.Convolve<Tile8x3<Lane512>>((int)((long)thread * j.Strips / j.Threads), (int)((thread + 1L) * j.Strips / j.Threads));
+            j.Convolve<Tile8x3<Lane512>>(j.Strips.First(thread), j.Strips.First(thread + 1));
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -77,10 +80,9 @@ internal static unsafe class TurnedStripConvolution
             var walk = new Walk(Image.KernelHeight, Image.KernelWidth, Image.Channels, PanelFilters, Plane, 0, 1 - Image.Channels * Plane,
                 panels - PanelFilters * run, pitch - Image.KernelWidth);
             float* byFilter = buffers.Sums, byPixel = byFilter + filters * nr;
-            int perImage = (Image.OutHeight + Rows - 1) / Rows;
             for (int strip = first; strip < end; strip++)
             {
-                int n = strip / perImage, top = strip % perImage * Rows, rows = Math.Min(Rows, Image.OutHeight - top);
+                var (n, top, rows) = Strips.At(strip);
                 Image.FillPlanes(n, top, rows, buffers.A, Plane, buffers.Lines);
                 var (length, step) = Image.Stretch(rows, nr);
                 for (int start = 0; start < rows * pitch; start += step)
@@ -98,6 +100,7 @@ internal static unsafe class TurnedStripConvolution
                         Image.Store(byPixel, filters, n * Image.OutHeight + top, pixel, count, 0, N, Map, Sink);
                     }
                 }
+                Stored.Stored(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + 1));
             }
         }
     }
