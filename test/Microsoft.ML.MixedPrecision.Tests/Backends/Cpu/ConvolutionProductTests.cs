@@ -35,6 +35,9 @@ public sealed class ConvolutionProductTests
         new(7, 8, 8, 32, 64, new(3, 1, 1, 1), Groups: 1), // tiles that go on in the next row and in the next image
         new(5, 9, 12, 16, 48, new(3, 1, 1, 1), Groups: 1),
         new(1, 70, 16, 64, 32, new(3, 1, 1, 1), Groups: 1),
+        new(2, 26, 26, 32, 64, new(3, 1, 0, 1), Groups: 1), // input gradients tap by tap
+        new(1, 7, 25, 40, 64, new(new(2, 3), 1, 0, 1), Groups: 1),
+        new(1, 5, 13, 64, 70, new(new(3, 5), 1, new(1, 5), 1), Groups: 1), // taps that see padding alone for half of the pixels
     ];
 
     private static readonly Pass[] s_passes = Enum.GetValues<Pass>();
@@ -110,6 +113,23 @@ public sealed class ConvolutionProductTests
             var g = new Conv2dGeometry(16, 8, width, 32, filters, new(3, 1, 1, 1), Groups: 1);
             var image = new ImageStrip<float, CpuSingleStorage>(null, g, g.OutHeight, g.OutWidth);
             return StripConvolution.DenseImages(image, TileShape.For(g.OutHeight * image.Pitch, filters), g.OutHeight, most: 8);
+        }
+    }
+
+    [TestMethod]
+    public void Pixels_beside_the_image_are_left_out_where_that_fills_fewer_tiles()
+    {
+        Assert.IsTrue(ByTap(24, padding: 2, channels: 64)); // two tiles of 12, or four of 6, instead of a row of 26
+        Assert.IsFalse(ByTap(24, padding: 2, channels: 1)); // sums that come and go for each step of k
+        Assert.IsFalse(ByTap(24, padding: 1, channels: 64)); // 23 pixels fill two tiles like 24
+        Assert.IsFalse(ByTap(8, padding: 1, channels: 64));
+
+        static unsafe bool ByTap(int width, int padding, int channels)
+        {
+            var g = new Conv2dGeometry(1, 13, width, channels, 32, new(3, 1, padding, 1), Groups: 1);
+            var image = new ImageStrip<float, CpuSingleStorage>(null, g, g.OutHeight, g.OutWidth);
+            var tile = TileShape.For(g.OutHeight * image.Pitch, g.Filters);
+            return StripConvolution.GoesByTap(image, tile, g.OutHeight, StripConvolution.DenseImages(image, tile, g.OutHeight, most: 8));
         }
     }
 

@@ -71,6 +71,13 @@ internal readonly unsafe struct ImageStrip<T, TStorage>(T* image, Conv2dGeometry
         return (first, Math.Max(0, Math.Min(KernelHeight, _height + _top - y) - first));
     }
 
+    /// <summary>The output columns that see the image in one column of the kernel: the first, and the one after the last.</summary>
+    public (int First, int End) OutputColumns(int kernelColumn)
+    {
+        int first = Math.Clamp(_left - kernelColumn, 0, OutWidth);
+        return (first, Math.Clamp(_width + _left - kernelColumn, first, OutWidth));
+    }
+
     /// <summary>Writes what output rows y .. y+rows of example n see.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Fill(int n, int y, int rows, float* strip)
