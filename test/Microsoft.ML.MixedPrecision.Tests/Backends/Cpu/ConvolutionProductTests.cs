@@ -35,6 +35,8 @@ public sealed class ConvolutionProductTests
         new(7, 8, 8, 32, 64, new(3, 1, 1, 1), Groups: 1), // tiles that go on in the next row and in the next image
         new(5, 9, 12, 16, 48, new(3, 1, 1, 1), Groups: 1),
         new(1, 70, 16, 64, 32, new(3, 1, 1, 1), Groups: 1),
+        new(2, 15, 16, 16, 32, new(3, 2, 1, 1), Groups: 1), // input gradients over strips for the pixels whose taps are neighbours
+        new(1, 12, 19, 40, 64, new(new(3, 5), 2, new(1, 2), 1), Groups: 1),
         new(2, 26, 26, 32, 64, new(3, 1, 0, 1), Groups: 1), // input gradients tap by tap
         new(1, 7, 25, 40, 64, new(new(2, 3), 1, 0, 1), Groups: 1),
         new(1, 5, 13, 64, 70, new(new(3, 5), 1, new(1, 5), 1), Groups: 1), // taps that see padding alone for half of the pixels

@@ -62,7 +62,7 @@ public sealed class StoredRowsTests
             "rows of a grid" => image.Conv2d(24, 1).Relu().Conv2d(20, 1, bias: false).BatchNorm().Flatten().Linear(3),
             "columns of a grid" => vector.Linear(2048).Relu().Linear(3),
             "parts of k" => vector.Linear(48).Relu().Linear(2048).Relu().Linear(3),
-            "classes of pixels" => image.Conv2d(16, 3, padding: 1).Relu().Conv2d(8, 3, stride: 2, padding: 1).Flatten().Linear(3),
+            "classes of pixels" => image.Conv2d(16, 3, padding: 1).Relu().Conv2d(32, 3, stride: 2, padding: 1).Flatten().Linear(3),
             _ => throw new ArgumentOutOfRangeException(nameof(way)),
         };
         int batch = features > 100 ? 7 : 301;

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>Binds a product once it is known what is done to its elements as they are stored.</summary>
@@ -51,8 +53,8 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
 
     /// <summary>A forward convolution of few channels, its product walking over the image itself.</summary>
     private Action Convolution(ImageStrip<T, TStorage> image, int batch, RowMajor<T, TStorage> weights) => product.Bias is { } bias
-        ? Run(image, batch, product.N, weights, new Bias<T, TStorage>(cpu.Pointer<T>(bias)))
-        : Run(image, batch, product.N, weights, new Plain());
+        ? Run(image, batch, product.N, weights, new Bias<T, TStorage>(cpu.Pointer<T>(bias)), Rows)
+        : Run(image, batch, product.N, weights, new Plain(), Rows);
 
     /// <summary>
     /// x^T dy: over strips where they fit. Else turned around: dy^T times the patches, its result stored by columns. Few filters
@@ -94,21 +96,20 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
                 var window = new Window2d(new(y.Taps, x.Taps), 1, new(-y.Offset, -x.Offset), new(y.Dilation, x.Dilation));
                 var convolution = new Conv2dGeometry(g.Batch, g.OutHeight, g.OutWidth, g.Filters, g.Channels, window, g.Groups);
                 var taps = new ReversedTaps<T, TStorage>(weights, g, b.Group, y, x);
-                if (stride == 1 && StripConvolution.Fits<T, TStorage>(convolution, x.Pixels, product.N))
-                {
-                    steps.Add(Run(new ImageStrip<T, TStorage>(gradient, convolution, y.Pixels, x.Pixels), g.Batch, product.N, taps, new Plain()));
-                    continue;
-                }
-                var patches = new Patches<T, TStorage>(gradient, convolution, a.Group, y.Pixels, x.Pixels);
-                int m = g.Batch * y.Pixels * x.Pixels, k = convolution.Patch;
                 steps.Add(stride == 1
-                    ? Run(m, product.N, k, patches, taps, new Plain(), Rows)
-                    : Run(m, product.N, k, patches, taps, new Plain(), new ToGrid<T, TStorage, TElement>(Target, product.Pitch, element, g, y, x)));
+                    ? InputGradient(convolution, gradient, a.Group, y.Pixels, x.Pixels, taps, Rows)
+                    : InputGradient(convolution, gradient, a.Group, y.Pixels, x.Pixels, taps, new ToGrid<T, TStorage, TElement>(Target, product.Pitch, element, g, y, x)));
             }
         }
         Action[] all = [.. steps];
         return all.Length == 1 ? all[0] : ThenSums(() => { foreach (var step in all) step(); });
     }
+
+    /// <summary>Of one class: over strips where they fit.</summary>
+    private Action InputGradient<TSink>(Conv2dGeometry g, T* gradient, int group, int height, int width, ReversedTaps<T, TStorage> taps, TSink sink) where TSink : unmanaged, ISink =>
+        StripConvolution.Fits<T, TStorage>(g, width, product.N)
+            ? Run(new ImageStrip<T, TStorage>(gradient, g, height, width), g.Batch, product.N, taps, new Plain(), sink)
+            : Run(g.Batch * height * width, product.N, g.Patch, new Patches<T, TStorage>(gradient, g, group, height, width), taps, new Plain(), sink);
 
     private Action Run<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink)
         where TA : unmanaged, IReader
@@ -127,11 +128,12 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
         return () => Gemm.Run(m, n, k, a, b, map, sink, stored, grid, backend.Scratch);
     }
 
-    private Action Run<TB, TMap>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map)
+    private Action Run<TB, TMap, TSink>(ImageStrip<T, TStorage> image, int batch, int n, TB b, TMap map, TSink sink)
         where TB : unmanaged, IReader
         where TMap : unmanaged, IMap
+        where TSink : unmanaged, ISink
     {
-        var (sink, stored, threads) = (Rows, Stored(batch * image.OutHeight * image.OutWidth), _threads);
+        var (stored, threads) = (Stored(batch * image.OutHeight * image.OutWidth), _threads);
         if (TurnedStripConvolution.Fits(image, n)) return () => TurnedStripConvolution.Run(image, batch, n, b, map, sink, stored, threads);
         return () => StripConvolution.Run(image, batch, n, b, map, sink, stored, threads);
     }
@@ -157,7 +159,8 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
         var (columns, pitch) = (product.N, product.Pitch);
         return cpu.For(product.M, CpuBackend.ElementGrain / columns + 1, (start, end) =>
         {
-            for (long row = start; row < end; row++) new Span<T>(c + row * pitch, columns).Clear();
+            if (pitch == columns) NativeMemory.Clear(c + start * pitch, (nuint)(end - start) * (nuint)columns * (nuint)sizeof(T));
+            else for (long row = start; row < end; row++) new Span<T>(c + row * pitch, columns).Clear();
         });
     }
 
