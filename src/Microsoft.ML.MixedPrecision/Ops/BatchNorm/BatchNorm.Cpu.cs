@@ -148,15 +148,15 @@ internal sealed unsafe partial class BatchNormForward
 
         void Parts(long first, long end)
         {
-            int valid = count[StepControl.Rows] * perExample, most = atOnce * channels + CpuVector.Width;
-            float* buffer = FloatBuffer.Of(2 * most);
+            int valid = count[StepControl.Rows] * perExample, pitch = FloatBuffer.Pitch(atOnce * channels);
+            float* buffer = FloatBuffer.Of(2 * pitch);
             for (long part = first; part < end; part++)
             {
                 long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
                 for (long row = start; row < stopValid; row += atOnce)
                 {
                     int some = (int)Math.Min(atOnce, stopValid - row);
-                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), target = TStorage.FloatsFor(to + row * channels, buffer + most);
+                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), target = TStorage.FloatsFor(to + row * channels, buffer + pitch);
                     Normalize(source, target, row, some);
                     TStorage.Store(target, to + row * channels, some * channels);
                 }
@@ -266,16 +266,16 @@ internal sealed unsafe partial class BatchNormBackward
 
         void Parts(long first, long end)
         {
-            int valid = count[StepControl.Rows] * perExample, most = atOnce * channels + CpuVector.Width;
-            float* buffer = FloatBuffer.Of(3 * most);
+            int valid = count[StepControl.Rows] * perExample, pitch = FloatBuffer.Pitch(atOnce * channels);
+            float* buffer = FloatBuffer.Of(3 * pitch);
             for (long part = first; part < end; part++)
             {
                 long start = part * ChannelParts.RowsPerPart, stop = Math.Min(rows, start + ChannelParts.RowsPerPart), stopValid = Math.Clamp(valid, start, stop);
                 for (long row = start; row < stopValid; row += atOnce)
                 {
                     int some = (int)Math.Min(atOnce, stopValid - row);
-                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), dy = TStorage.AsFloats(gradient + row * channels, buffer + most, some * channels);
-                    float* target = TStorage.FloatsFor(to + row * channels, buffer + 2 * most);
+                    float* source = TStorage.AsFloats(from + row * channels, buffer, some * channels), dy = TStorage.AsFloats(gradient + row * channels, buffer + pitch, some * channels);
+                    float* target = TStorage.FloatsFor(to + row * channels, buffer + 2 * pitch);
                     Differentiate(source, dy, target, some, valid);
                     TStorage.Store(target, to + row * channels, some * channels);
                 }

@@ -16,12 +16,12 @@ internal sealed unsafe partial class LayerNormForward
 
         void Rows(long first, long end)
         {
-            int length = size, most = length + CpuVector.Width;
-            float* buffer = FloatBuffer.Of(4 * most);
-            float* w = TStorage.AsFloats(weights, buffer, length), b = TStorage.AsFloats(biases, buffer + most, length);
+            int length = size, pitch = FloatBuffer.Pitch(length);
+            float* buffer = FloatBuffer.Of(4 * pitch);
+            float* w = TStorage.AsFloats(weights, buffer, length), b = TStorage.AsFloats(biases, buffer + pitch, length);
             for (long n = first; n < end; n++)
             {
-                float* row = TStorage.AsFloats(from + n * length, buffer + 2 * most, length), target = TStorage.FloatsFor(to + n * length, buffer + 3 * most);
+                float* row = TStorage.AsFloats(from + n * length, buffer + 2 * pitch, length), target = TStorage.FloatsFor(to + n * length, buffer + 3 * pitch);
                 (average[n], inverses[n]) = Normalize(row, w, b, target, length);
                 TStorage.Store(target, to + n * length, length);
             }
@@ -64,12 +64,12 @@ internal sealed unsafe partial class LayerNormBackward
 
         void Rows(long first, long end)
         {
-            int length = size, most = length + CpuVector.Width;
-            float* buffer = FloatBuffer.Of(4 * most), w = TStorage.AsFloats(weights, buffer, length);
+            int length = size, pitch = FloatBuffer.Pitch(length);
+            float* buffer = FloatBuffer.Of(4 * pitch), w = TStorage.AsFloats(weights, buffer, length);
             for (long n = first; n < end; n++)
             {
-                float* row = TStorage.AsFloats(from + n * length, buffer + most, length), g = TStorage.AsFloats(gradient + n * length, buffer + 2 * most, length);
-                float* target = TStorage.FloatsFor(to + n * length, buffer + 3 * most);
+                float* row = TStorage.AsFloats(from + n * length, buffer + pitch, length), g = TStorage.AsFloats(gradient + n * length, buffer + 2 * pitch, length);
+                float* target = TStorage.FloatsFor(to + n * length, buffer + 3 * pitch);
                 Differentiate(row, g, w, target, average[n], inverses[n], length);
                 TStorage.Store(target, to + n * length, length);
             }
