@@ -15,7 +15,7 @@ internal sealed unsafe class FloatBuffer
     /// <summary>
     /// Floats from one of several buffers of <paramref name="length"/>, and a vector more, to the next, which are read and written side by side.
     /// A load waits for an earlier store whose address has the same last 12 bits, though it is another one: where what is written lies just
-    /// above what is read, modulo a page, for one of the last few vectors. Batch norm's gradient then takes up to 2.5 times as long. So
+    /// above what is read, modulo a page, for one of the last few vectors. Batch norm's gradient then takes up to 2.8 times as long. So
     /// each buffer lies a little below the one before it, modulo a page, and what a loop writes is the last of them.
     /// </summary>
     public static int Pitch(int length) => (length + CpuVector.Width + Below + Page - 1) / Page * Page - Below;

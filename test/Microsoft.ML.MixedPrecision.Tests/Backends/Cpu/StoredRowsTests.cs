@@ -33,12 +33,12 @@ public sealed class StoredRowsTests
             {
                 int from = whole;
                 whole = Math.Min(borders[thread + 1], from + (steps.Length == 0 ? 50 : steps[step++ % steps.Length].Get * 50));
-                stored.Stored(begin, from, whole);
+                stored.SumWhole(begin, from, whole);
             }
         }
         bool once = summed.All(s => s <= 1);
         (begin, whole) = (0, total);
-        for (int thread = 1; thread + 1 < borders.Length; thread++) stored.Across(borders[thread]);
+        for (int thread = 1; thread + 1 < borders.Length; thread++) stored.SumAcross(borders[thread]);
         handle.Free();
         return once && !tooEarly && summed.All(s => s > 0);
     }).QuickCheckThrowOnFailure();

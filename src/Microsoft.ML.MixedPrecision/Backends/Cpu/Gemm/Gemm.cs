@@ -44,7 +44,7 @@ internal static unsafe class Gemm
         var job = new Job<TA, TB, TMap, TSink> { M = m, N = n, K = k, A = a, B = b, Map = map, Sink = sink, Stored = stored, Grid = grid };
         if (grid.Threads == 1) Job<TA, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(grid.Threads, &Job<TA, TB, TMap, TSink>.Work, &job);
-        for (int border = grid.Rows; border < m; border += grid.Rows) stored.Across(border);
+        for (int border = grid.Rows; border < m; border += grid.Rows) stored.SumAcross(border);
     }
 
     private static void RunInParts<TA, TB, TMap, TSink>(int m, int n, int k, TA a, TB b, TMap map, TSink sink, ThreadGrid grid, float* scratch, int parts)
@@ -175,7 +175,7 @@ internal static unsafe class Gemm
                             }
                         }
                     }
-                    if (jc + nc == n) Stored.Stored(row, row + ic, row + ic + mc);
+                    if (jc + nc == n) Stored.SumWhole(row, row + ic, row + ic + mc);
                 }
             }
         }

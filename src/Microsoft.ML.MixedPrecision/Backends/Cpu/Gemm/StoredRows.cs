@@ -13,7 +13,7 @@ internal readonly struct StoredRows(GCHandle sum, long rows)
     private readonly long _rows = rows;
 
     /// <summary>Rows up to <paramref name="to"/> are whole, on a thread that began with row <paramref name="begin"/>; those up to <paramref name="from"/> were so before.</summary>
-    public void Stored(long begin, long from, long to)
+    public void SumWhole(long begin, long from, long to)
     {
         if (_sum == 0) return;
         long first = Math.Max(Ceiling(begin), from / ChannelParts.RowsPerPart), end = to == _rows ? Ceiling(to) : to / ChannelParts.RowsPerPart;
@@ -21,7 +21,7 @@ internal readonly struct StoredRows(GCHandle sum, long rows)
     }
 
     /// <summary>All threads are done, one of which began with row <paramref name="border"/>: the part across it, which no thread stored alone.</summary>
-    public void Across(long border)
+    public void SumAcross(long border)
     {
         if (_sum != 0 && border < _rows) Sum(border / ChannelParts.RowsPerPart, Ceiling(border));
     }

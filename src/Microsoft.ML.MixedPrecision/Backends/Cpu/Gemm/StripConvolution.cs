@@ -34,7 +34,7 @@ internal static unsafe class StripConvolution
         };
         if (strips.Threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(strips.Threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
-        for (int thread = 1; thread < strips.Threads; thread++) stored.Across(strips.Pixel(strips.First(thread)));
+        for (int thread = 1; thread < strips.Threads; thread++) stored.SumAcross(strips.Pixel(strips.First(thread)));
     }
 
     /// <summary>
@@ -137,7 +137,7 @@ internal static unsafe class StripConvolution
                 if (ByTap) MultiplyByTap<TTile, TLayout>(row, top, rows);
                 else if (DenseImages > 0) MultiplyDense<TTile, TLayout>(walk, row, top, rows, images * rows * Image.OutWidth);
                 else MultiplyRows<TTile, TLayout>(walk, row, top, rows);
-                Stored.Stored(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + images));
+                Stored.SumWhole(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + images));
             }
         }
 

@@ -41,7 +41,7 @@ internal static unsafe class TurnedStripConvolution
         };
         if (strips.Threads == 1) Job<T, TStorage, TB, TMap, TSink>.Work(&job, 0);
         else WorkerPool.Shared.Run(strips.Threads, &Job<T, TStorage, TB, TMap, TSink>.Work, &job);
-        for (int thread = 1; thread < strips.Threads; thread++) stored.Across(strips.Pixel(strips.First(thread)));
+        for (int thread = 1; thread < strips.Threads; thread++) stored.SumAcross(strips.Pixel(strips.First(thread)));
     }
 
     private static TileShape Shape => TileShape.All[0];
@@ -100,7 +100,7 @@ internal static unsafe class TurnedStripConvolution
                         Image.Store(byPixel, filters, n * Image.OutHeight + top, pixel, count, 0, N, Map, Sink);
                     }
                 }
-                Stored.Stored(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + 1));
+                Stored.SumWhole(Strips.Pixel(first), Strips.Pixel(strip), Strips.Pixel(strip + 1));
             }
         }
     }
