@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-WEIGHTS = {"tests": 30, "kernels": 30, "steps": 30, "rest": 10}  # of the time that is left
+WEIGHTS = {"tests": 28, "kernels": 28, "steps": 28, "accuracy": 8, "rest": 8}  # of the time that is left
 REHEARSAL = os.environ.get("DEVICE") == "cpu"
 MOST_PROCESSES = 14  # of tests at once
 ROUNDS = 9  # at most; the time limits them before
@@ -25,7 +25,10 @@ COPY_BAR = 0.85
 STEP_BARS = {("mlp", "eager"): 3, ("cnn", "eager"): 3, ("resnet20", "eager"): 3, ("resnet50", "eager"): 0.5,
              **{(workload, kind): 1 for workload in ("mlp", "cnn", "resnet20") for kind in ("compiled", "graph")}}
 SINGLE_BAR = 3
-STEPS = {"mlp": ("eager", "graph", "compiled"), "cnn": ("eager", "graph", "compiled"), "resnet20": ("eager", "graph", "compiled"), "resnet50": ("eager",)}
+ACCURACY_BARS = {"digits": 0.975, "Fashion-MNIST": 0.895}  # as on the CPU
+ACCURACY_APART = 0.004  # Fashion-MNIST's means of both precisions
+FASHION_MNIST = os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
+STEPS = {"resnet50": ("eager",), "mlp": ("eager", "graph", "compiled"), "cnn": ("eager", "graph", "compiled"), "resnet20": ("eager", "graph", "compiled")}  # what takes longest first: a short run has it
 SLOW_TO_START = ("compiled",)  # behind all others of a round: a short run has the rest
 
 
@@ -71,7 +74,7 @@ class Run:
         self.torch = self.find_torch()
         self.result = {
             "date": f"{stamp:%Y-%m-%d %H:%M} UTC", "device": device, "sources": open(version, encoding="utf-8").read().strip() if os.path.exists(version) else None,
-            "pytorch": self.torch, "seconds": seconds, "rehearsal": REHEARSAL, "tests": {}, "kernels": [], "steps": [], "plan_bytes": None, "errors": [], "peer_errors": []}
+            "pytorch": self.torch, "seconds": seconds, "rehearsal": REHEARSAL, "tests": {}, "kernels": [], "steps": [], "accuracy": [], "plan_bytes": None, "errors": [], "peer_errors": []}
         self.deadline = self.end
 
     def link_driver(self, library):
@@ -212,10 +215,31 @@ class Run:
                     self.result["steps"].append({"workload": workload, "who": who, "round": round, "samples_per_second": rate, "peak_megabytes": peak})
                     self.save()
 
+    def accuracy(self):
+        """The samples' own trainings, with their own settings: what a user would see."""
+        device = "cpu" if REHEARSAL else "cuda:0"
+        text, wrong = self.program("digits", "accuracy-digits", self.sample("quickstart", "Quickstart", "--device", device))
+        if not wrong:
+            for precision, percent, skipped in re.findall(r"\b(Mixed|Single)\s+\S\s+([\d.]+) %\s+\S\s+[\d,]+\s+\S\s+[\d,]+\s+\S\s+(\d+)", text):
+                self.result["accuracy"].append({"data": "digits", "precision": precision, "seed": 1, "accuracy": float(percent) / 100, "skipped": int(skipped)})
+            self.save()
+        if not os.path.isdir(FASHION_MNIST):
+            print(f"Fashion-MNIST: left out, because {FASHION_MNIST} is not there; FASHION_MNIST names the folder of its files.", flush=True)
+            return
+        epochs, seeds = ("1", "1") if REHEARSAL else ("3", "3")
+        file = os.path.join(self.logs, "fashion-mnist.json")
+        _, wrong = self.program("Fashion-MNIST", "accuracy-fashion-mnist", self.sample("fashion-mnist", "FashionMnist", os.path.abspath(FASHION_MNIST), epochs, seeds, file, "--device", device))
+        if not wrong:
+            self.result["accuracy"] += [{"data": "Fashion-MNIST", "precision": r["Precision"], "seed": r["Seed"], "accuracy": r["Accuracy"], "skipped": r["SkippedUpdates"],
+                                         "samples_per_second": r["SamplesPerSecond"]} for r in json.load(open(file, encoding="utf-8"))["Results"]]
+
+    def sample(self, folder, program, *arguments):
+        return [os.path.join(self.app, folder, program), *arguments]
+
     # What comes of it.
 
     def save(self):
-        self.result["summary"] = {"kernels": self.kernel_rows(), "steps": self.step_rows()}
+        self.result["summary"] = {"kernels": self.kernel_rows(), "steps": self.step_rows(), "accuracy": self.accuracy_rows()}
         for name, text in ((f"{self.name}.json", json.dumps(self.result, indent=1)), (f"{self.name}.md", self.table())):
             path = os.path.join(self.output, name)
             with open(path + ".part", "w", encoding="utf-8") as file:
@@ -275,6 +299,19 @@ class Run:
                                  "ratio": ratio, "rounds": len(ratios), "bar": bar, "met": None if ratio is None or bar is None else ratio >= bar})
         return rows
 
+    def accuracy_rows(self):
+        def accuracies(data, precision):
+            return [a["accuracy"] for a in self.result["accuracy"] if (a["data"], a["precision"]) == (data, precision)]
+
+        rows = []
+        for data, bar in ACCURACY_BARS.items():
+            mixed, single = accuracies(data, "Mixed"), accuracies(data, "Single")
+            if mixed and single:
+                apart = abs(statistics.mean(mixed) - statistics.mean(single))
+                met = min(statistics.mean(mixed), statistics.mean(single)) >= bar and (data == "digits" or apart <= ACCURACY_APART)
+                rows.append({"data": data, "mixed": statistics.mean(mixed), "single": statistics.mean(single), "apart": apart, "seeds": len(mixed), "bar": bar, "met": met})
+        return rows
+
     def table(self):
         def cell(value, form="{:.2f}"):
             return "" if value is None else "yes" if value is True else "no" if value is False else form.format(value)
@@ -291,6 +328,10 @@ class Run:
         for row in self.step_rows():
             lines.append("| " + " | ".join([row["workload"], cell(row["samples_per_second"], "{:,.0f}"), "ours, single" if row["to"] == "single" else f"PyTorch, {row['to']}",
                          cell(row["other"], "{:,.0f}"), cell(row["ratio"]), str(row["rounds"]), cell(row["bar"]), cell(row["met"])]) + " |")
+        if self.accuracy_rows():
+            lines += ["", "| accuracy | mixed | ours, single | seeds | bar | met |", "|---|---|---|---|---|---|"]
+            lines += ["| " + " | ".join([row["data"], cell(row["mixed"], "{:.2%}"), cell(row["single"], "{:.2%}"), str(row["seeds"]), cell(row["bar"], "{:.1%}"), cell(row["met"])]) + " |"
+                      for row in self.accuracy_rows()]
         if self.result["plan_bytes"]:
             plan = self.result["plan_bytes"]["resnet50"]
             lines += ["", f"Plan of resnet50: {plan['mixed']:,} bytes mixed, {plan['single']:,} single: {plan['mixed'] / plan['single']:.3f} (bar 0.55)."]
@@ -319,7 +360,7 @@ def main(tree, output, seconds, *stages):
 
     run = Run(tree, os.path.abspath(output), int(seconds), limits, device)
     run.save()
-    actions = {"tests": lambda: run.test_classes("tests", "Name~LayerNorm|Name~cuda" if REHEARSAL else "Name~cuda"), "kernels": run.kernels, "steps": run.steps,
+    actions = {"tests": lambda: run.test_classes("tests", "Name~LayerNorm|Name~cuda" if REHEARSAL else "Name~cuda"), "kernels": run.kernels, "steps": run.steps, "accuracy": run.accuracy,
                "rest": lambda: run.test("rest", "Name!~cuda")}
     weights = {name: WEIGHTS[name] for name in WEIGHTS if limits.get(name) != 0}
     while weights:

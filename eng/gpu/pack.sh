@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests and benchmarks in one archive, for a Linux machine (x64) that has an NVIDIA driver and python3, and need not have .NET:
+# Tests, benchmarks and the two samples that stage "accuracy" runs in one archive, for a Linux machine (x64) that has an NVIDIA driver and python3, and need not have .NET:
 #     eng/gpu/pack.sh [ARCHIVE]          artifacts/gpu/mixed-precision-gpu.tar.xz unless told otherwise
 # Each program comes with its runtime; what two of them share is in the archive once, as a hard link.
 set -euo pipefail
@@ -22,7 +22,7 @@ mkdir -p "$programs"
 publish() # PROJECT FOLDER: with an intermediate folder and lock files of its own, because those of the repository know no runtime identifier
 {
     echo "--- publish $1"
-    dotnet publish "$root/test/$1" --configuration Release --runtime linux-x64 --self-contained --nologo --verbosity quiet \
+    dotnet publish "$root/$1" --configuration Release --runtime linux-x64 --self-contained --nologo --verbosity quiet \
         --artifacts-path "$root/artifacts/gpu/build" --output "$programs/$2" \
         -p:NuGetLockFilePath=obj/packages.gpu.lock.json -p:DebugType=none -p:SatelliteResourceLanguages=en -p:InvariantGlobalization=true
     # Symbols, debuggers, profilers, disassemblers, documentation, and what other systems load.
@@ -30,11 +30,13 @@ publish() # PROJECT FOLDER: with an intermediate folder and lock files of its ow
         -o -name 'libcapstone.so' -o -name 'libInstrumentationEngine.so' -o -name 'libmscordbi.so' -o -name 'libmscordaccore.so' -o -name 'createdump' -o -name 'libonnxruntime_providers_cuda.so' -o -name 'libonnxruntime_providers_tensorrt.so' \) -delete
     rm -rf "$programs/$2"/{runtimes,amd64,arm64,x86,CodeCoverage,InstrumentationEngine}
 }
-publish Microsoft.ML.MixedPrecision.Tests tests
-publish Microsoft.ML.MixedPrecision.Benchmarks benchmarks
-publish StockReload stock-reload
+publish test/Microsoft.ML.MixedPrecision.Tests tests
+publish test/Microsoft.ML.MixedPrecision.Benchmarks benchmarks
+publish test/StockReload stock-reload
+publish samples/Quickstart quickstart
+publish samples/FashionMnist fashion-mnist
 
-for folder in benchmarks stock-reload; do
+for folder in benchmarks stock-reload quickstart fashion-mnist; do
     while IFS= read -r -d '' file; do
         first=$programs/tests/$file
         if [ -f "$first" ] && cmp -s "$first" "$programs/$folder/$file"; then ln -f "$first" "$programs/$folder/$file"; fi

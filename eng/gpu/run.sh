@@ -6,6 +6,7 @@
 #     tests     every test with a row for CUDA on this GPU
 #     kernels   products, convolutions and what memory limits, ours and PyTorch's in turn
 #     steps     whole training steps, ours and PyTorch's in turn
+#     accuracy  trainings of the Quickstart's digits, and of Fashion-MNIST where FASHION_MNIST in the environment names the folder of its files
 #     rest      all other tests
 # ARCHIVE is what pack.sh made; unless told, the one beside this script or in artifacts/gpu. Inside an unpacked archive none is needed.
 # DEVICE=cpu in the environment rehearses all of it without a GPU: small, with no meaning but that it runs.
@@ -18,7 +19,7 @@ arguments=()
 for argument in "$@"; do
     case $argument in
         *.tar.xz) archive=$argument ;;
-        -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) arguments+=("$argument") ;;
     esac
 done

@@ -1,5 +1,5 @@
 // Trains a convolutional network on Fashion-MNIST in mixed and in single precision, over several seeds, and compares.
-// Arguments: FOLDER [EPOCHS] [SEEDS] [RESULTS.json]
+// Arguments: FOLDER [EPOCHS] [SEEDS] [RESULTS.json] [--device cuda:0]
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.ML;
@@ -7,9 +7,10 @@ using Microsoft.ML.MixedPrecision;
 using Samples;
 using Spectre.Console;
 
+string? device = CommandLine.TakeDevice(ref args);
 if (args.Length < 1)
 {
-    Console.Error.WriteLine("Usage: FashionMnist FOLDER [EPOCHS = 3] [SEEDS = 3] [RESULTS.json]\nFOLDER holds the IDX files; Debian's package dataset-fashion-mnist puts them into /usr/share/datasets/fashion-mnist.");
+    Console.Error.WriteLine("Usage: FashionMnist FOLDER [EPOCHS = 3] [SEEDS = 3] [RESULTS.json] [--device cuda:0]\nFOLDER holds the IDX files; Debian's package dataset-fashion-mnist puts them into /usr/share/datasets/fashion-mnist.");
     return 2;
 }
 int epochs = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 3;
@@ -36,6 +37,7 @@ for (int seed = 1; seed <= seeds; seed++)
                 BatchSize = 128,
                 Epochs = epochs,
                 Precision = precision,
+                Device = device,
                 Seed = seed,
                 Progress = progress,
             }))
