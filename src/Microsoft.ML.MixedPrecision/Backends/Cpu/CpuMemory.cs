@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -23,6 +25,14 @@ internal static unsafe partial class CpuMemory
     }
 
     public static void Free(void* memory) => NativeMemory.AlignedFree(memory);
+
+    /// <summary>Asks for the lines of elements that will be read soon to be brought into the second-level cache. They may lie beyond what is allocated.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch<T>(T* from, int count) where T : unmanaged
+    {
+        if (!Sse.IsSupported) return;
+        for (int i = 0; i < count; i += 64 / sizeof(T)) Sse.Prefetch1(from + i);
+    }
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int Advise(void* start, nuint length, int advice);

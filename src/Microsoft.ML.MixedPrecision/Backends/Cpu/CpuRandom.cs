@@ -55,21 +55,48 @@ internal static unsafe class CpuRandom
         Store(z0, z1, z2, z3, words + WordsAtOnce / 2);
     }
 
+    /// <summary>Words of eight counters, each in the lower half of a lane, to counter by counter.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(Vector512<ulong> x0, Vector512<ulong> x1, Vector512<ulong> x2, Vector512<ulong> x3, uint* words)
     {
         var word = Vector512.Create((ulong)uint.MaxValue);
         Vector512<ulong> even = (x0 & word) | (x1 << 32), odd = (x2 & word) | (x3 << 32);
-        Interleave(even, odd, Vector512.Create(0UL, 0, 1, 1, 2, 2, 3, 3)).Store(words);
-        Interleave(even, odd, Vector512.Create(4UL, 4, 5, 5, 6, 6, 7, 7)).Store(words + CpuVector.Width);
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Interleave(even, odd, Vector512.Create(0UL, 0, 1, 1, 2, 2, 3, 3)).Store(words);
+            Interleave(even, odd, Vector512.Create(4UL, 4, 5, 5, 6, 6, 7, 7)).Store(words + CpuVector.Width);
+        }
+        else
+        {
+            // A shuffle of 512 bits would go lane by lane there.
+            Interleave(even.GetLower().GetLower(), odd.GetLower().GetLower(), words);
+            Interleave(even.GetLower().GetUpper(), odd.GetLower().GetUpper(), words + 8);
+            Interleave(even.GetUpper().GetLower(), odd.GetUpper().GetLower(), words + 16);
+            Interleave(even.GetUpper().GetUpper(), odd.GetUpper().GetUpper(), words + 24);
+        }
     }
 
+    /// <summary>The lower 32 bits of each lane by a factor, to all 64.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ulong> Multiply(Vector512<ulong> x, uint factor) => Avx512F.IsSupported
-        ? Avx512F.Multiply(x.AsUInt32(), Vector512.Create((ulong)factor).AsUInt32())
-        : (x & Vector512.Create((ulong)uint.MaxValue)) * Vector512.Create((ulong)factor);
+    private static Vector512<ulong> Multiply(Vector512<ulong> x, uint factor)
+    {
+        if (Avx512F.IsSupported) return Avx512F.Multiply(x.AsUInt32(), Vector512.Create((ulong)factor).AsUInt32());
+        if (Avx2.IsSupported)
+        {
+            var factors = Vector256.Create((ulong)factor).AsUInt32();
+            return Vector512.Create(Avx2.Multiply(x.GetLower().AsUInt32(), factors), Avx2.Multiply(x.GetUpper().AsUInt32(), factors));
+        }
+        return (x & Vector512.Create((ulong)uint.MaxValue)) * Vector512.Create((ulong)factor);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<uint> Interleave(Vector512<ulong> even, Vector512<ulong> odd, Vector512<ulong> from) => Vector512.ConditionalSelect(
         Vector512.Create(ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0), Vector512.Shuffle(even, from), Vector512.Shuffle(odd, from)).AsUInt32();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Interleave(Vector128<ulong> even, Vector128<ulong> odd, uint* words)
+    {
+        Vector128.Create(even[0], odd[0]).AsUInt32().Store(words);
+        Vector128.Create(even[1], odd[1]).AsUInt32().Store(words + 4);
+    }
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -40,12 +39,7 @@ internal readonly unsafe struct RowMajor<T, TStorage>(T* data, int pitch) : IRea
         TStorage.LoadLines(_data + (long)first * _pitch + start, _pitch, lines, target, stride, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Prefetch(int line, int start, int count)
-    {
-        if (!Sse.IsSupported) return;
-        var source = _data + (long)line * _pitch + start;
-        for (int i = 0; i < count; i += 64 / sizeof(T)) Sse.Prefetch1(source + i);
-    }
+    public void Prefetch(int line, int start, int count) => CpuMemory.Prefetch(_data + (long)line * _pitch + start, count);
 }
 
 /// <summary>The transpose of any view, free of charge: rows become columns. Transposed storage is Transpose&lt;RowMajor&gt;.</summary>
