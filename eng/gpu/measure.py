@@ -220,7 +220,10 @@ class Run:
         device = "cpu" if REHEARSAL else "cuda:0"
         text, wrong = self.program("digits", "accuracy-digits", self.sample("quickstart", "Quickstart", "--device", device))
         if not wrong:
-            for precision, percent, skipped in re.findall(r"\b(Mixed|Single)\s+\S\s+([\d.]+) %\s+\S\s+[\d,]+\s+\S\s+[\d,]+\s+\S\s+(\d+)", text):
+            rows = re.findall(r"\b(Mixed|Single)\s+\S\s+([\d.]+) %\s+\S\s+[\d,]+\s+\S\s+[\d,]+\s+\S\s+(\d+)", text)
+            if len(rows) != 2:
+                self.result["errors"].append(f"digits: expected a row of its table for each precision, found {len(rows)}; see accuracy-digits.log")
+            for precision, percent, skipped in rows:
                 self.result["accuracy"].append({"data": "digits", "precision": precision, "seed": 1, "accuracy": float(percent) / 100, "skipped": int(skipped)})
             self.save()
         if not os.path.isdir(FASHION_MNIST):
@@ -232,6 +235,7 @@ class Run:
         if not wrong:
             self.result["accuracy"] += [{"data": "Fashion-MNIST", "precision": r["Precision"], "seed": r["Seed"], "accuracy": r["Accuracy"], "skipped": r["SkippedUpdates"],
                                          "samples_per_second": r["SamplesPerSecond"]} for r in json.load(open(file, encoding="utf-8"))["Results"]]
+            self.save()
 
     def sample(self, folder, program, *arguments):
         return [os.path.join(self.app, folder, program), *arguments]
