@@ -15,14 +15,15 @@ internal static class BandwidthVerb
     {
         var precision = Enum.Parse<Precision>(args[0], ignoreCase: true);
         int elements = (args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 64) << 20;
+        var chosen = args.Skip(2).ToHashSet();
         double copy = Copy(precision, elements);
-        foreach (var (kernel, inputs) in Kernels(elements))
+        foreach (var (kernel, inputs) in Kernels(elements).Where(kernel => chosen.Count == 0 || chosen.Contains(kernel.Kernel.Name)))
         {
             using var backend = Target.Open(precision);
             Place(backend, [.. inputs, .. kernel.Reads, .. kernel.Writes], inputs);
             Show(backend, kernel, copy);
         }
-        Update(precision, elements, copy);
+        if (chosen.Count == 0) Update(precision, elements, copy);
         return 0;
     }
 

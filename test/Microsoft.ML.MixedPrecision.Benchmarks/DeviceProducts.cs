@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Microsoft.ML.MixedPrecision.Benchmarks;
 
 /// <summary>
-/// Matrix products by name: a number is a square of that size, "convolutions" are those of ResNet-50, each shape once, in all three passes. On a GPU
-/// a workload's name, too: the products of its plan. What <see cref="GemmVerb"/> measures against the CPU's peak is not here.
+/// Matrix products by name: a number is a square of that size, "convolutions" are those of ResNet-50, each shape once, in all three passes, of which
+/// "conv 3x3/1 7x7x512 to 512 weight gradient" or a beginning of that chooses. On a GPU a workload's name, too: the products of its plan. What <see cref="GemmVerb"/> measures against the CPU's peak is not here.
 /// </summary>
 internal static class DeviceProducts
 {
@@ -14,7 +14,8 @@ internal static class DeviceProducts
     public static bool Run(string name, Precision precision)
     {
         if (int.TryParse(name, CultureInfo.InvariantCulture, out int size)) Square(precision, size);
-        else if (name == "convolutions") Convolutions(precision);
+        else if (name == "convolutions") Convolutions(precision, "conv");
+        else if (name.StartsWith("conv ", StringComparison.Ordinal)) Convolutions(precision, name);
         else if (Target.IsCpu) return false;
         else if (name == "squares") foreach (int n in (int[])[1024, 2048, 4096, 8192]) Square(precision, n);
         else Products(Workload.Named(name), precision);
@@ -47,10 +48,11 @@ internal static class DeviceProducts
     }
 
     /// <summary>Each in a plan of its own that joins nothing, so that no other layer's work is in the time.</summary>
-    private static void Convolutions(Precision precision)
+    private static void Convolutions(Precision precision, string chosen)
     {
         foreach (var c in ResNet50().Distinct())
         {
+            if (!Chosen($"{c}") && !chosen.StartsWith($"{c} ", StringComparison.Ordinal)) continue;
             var network = Network.Image(c.Size, c.Size, c.Channels).Conv2d(c.Filters, c.Kernel, c.Stride, padding: c.Kernel / 2, bias: false, name: "conv").GlobalAvgPool2d();
             var plan = PlanBuilder.Build(network, new PlanOptions(Target.Batch ?? ResNetBatch, precision, new SoftmaxCrossEntropy(), new Sgd()) { KeepAll = true, InputGradient = true });
             var backend = Target.Open(precision);
@@ -58,12 +60,14 @@ internal static class DeviceProducts
             var steps = plan.Train.Where(step => step.Layer == "conv" && step.Phase is (Phase.Forward or Phase.Backward)).ToArray();
             foreach (var tensor in steps.SelectMany(step => step.Kernel.Reads).Where(t => t.Element == ElementType.Working).Distinct())
                 Fill(tensor, values => backend.Upload(values.Part, values.Values));
-            foreach (var pass in steps.GroupBy(Pass))
+            foreach (var pass in steps.GroupBy(Pass).Where(pass => Chosen($"{c} {pass.Key}")))
             {
                 Action[] actions = [.. pass.Select(step => backend.Bind(step.Kernel))];
                 Show($"{c} {pass.Key}", Timing.Seconds(backend, () => { foreach (var action in actions) action(); }), pass.Sum(step => (double)step.Kernel.FloatingPointOperations));
             }
         }
+
+        bool Chosen(string name) => name.StartsWith(chosen, StringComparison.Ordinal);
     }
 
     private static string Pass(PlanStep step) => step.Phase == Phase.Forward ? "forward"

@@ -11,9 +11,9 @@ internal static class Program
         ["profile"] = ("profile WORKLOAD mixed|single [STEPS]   the time of each kernel of a step, the median of some steps", ProfileVerb.Run, 2),
         ["plan"] = ("plan WORKLOAD   bytes of the plan in mixed and in single precision", PlanVerb.Run, 1),
         ["kernels"] = ("kernels mixed|single THREADS [NAME ...]   kernels that memory limits, by BenchmarkDotNet: GB/s beside a copy", KernelsVerb.Run, 2),
-        ["bandwidth"] = ("bandwidth mixed|single [MILLIONS]   kernels that memory limits, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 1),
+        ["bandwidth"] = ("bandwidth mixed|single [MILLIONS] [NAME ...]   kernels that memory limits, on 64 M elements: GB/s, and part of a copy's", BandwidthVerb.Run, 1),
         ["tune"] = ("tune WORKLOAD [WORKLOAD ...]   the products of plans on tensor cores in every layout: what the model chooses beside the fastest", TuneVerb.Run, 1),
-        ["gemm"] = ("gemm mixed|single THREADS [squares|N|convolutions|WORKLOAD ...]   products of the workloads' plans, of squares and of ResNet-50: GFLOP/s, on the CPU beside the core's FMA peak", GemmVerb.Run, 2),
+        ["gemm"] = ("gemm mixed|single THREADS [squares|N|convolutions|CONVOLUTION|WORKLOAD ...]   products of the workloads' plans, of squares and of ResNet-50: GFLOP/s, on the CPU beside the core's FMA peak", GemmVerb.Run, 2),
     };
 
     private static int Main(string[] args)
