@@ -43,9 +43,12 @@ internal static class TensorCore
     /// cp.async.cg: starts to copy 16 bytes from global to shared memory, or stores 16 bytes of zeros there. What was copied is there after
     /// <see cref="WaitForCopies"/> and a barrier. Before sm_80 an ordinary load and store.
     /// </summary>
-    /// <param name="place">Zeros where it is negative; nothing is read then.</param>
+    /// <param name="offset">Chunks of 16 bytes to go on from <paramref name="shared"/>; a constant, which becomes part of the instruction.</param>
+    /// <param name="place">Halves to go on from <paramref name="global"/>: a multiple of eight.</param>
+    /// <param name="copies">Zeros where it is false; nothing is read then, and the place may be anywhere.</param>
     [IntrinsicImplementation]
-    public static void CopyAsync(ref Words4 shared, ref Words4 global, int place) => CopySimulation.Current.Enqueue(ref shared, ref global, place >= 0);
+    public static void CopyAsync(ref Words4 shared, int offset, ref ushort global, int place, bool copies) =>
+        CopySimulation.Current.Enqueue(ref Unsafe.Add(ref shared, offset), ref Unsafe.As<ushort, Words4>(ref Unsafe.Add(ref global, place)), copies);
 
     /// <summary>cp.async.commit_group: closes the group of the copies started so far.</summary>
     [IntrinsicImplementation]

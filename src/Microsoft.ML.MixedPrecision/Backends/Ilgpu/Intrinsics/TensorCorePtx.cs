@@ -69,13 +69,14 @@ internal static class TensorCorePtx
 
     public static void CopyAsync(PTXBackend backend, PTXCodeGenerator ptx, Value call)
     {
-        string target = Name(AddressOf(ptx, call[0], MemoryAddressSpace.Shared)), source = Name(AddressOf(ptx, call[1], MemoryAddressSpace.Global)), place = Name(ptx.LoadHardware(call[2]));
+        string target = $"{Name(AddressOf(ptx, call[0], MemoryAddressSpace.Shared))}+{Constant(call[1]) * Unsafe.SizeOf<Words4>()}", source = Name(AddressOf(ptx, call[2], MemoryAddressSpace.Global));
+        string place = Name(ptx.LoadHardware(call[3])), copies = Name(ptx.LoadHardware(call[4])), address = $".reg .b64 address; mad.wide.s32 address, {place}, {sizeof(ushort)}, {source};";
         string hint = backend.InstructionSet >= CudaInstructionSet.ISA_74 ? ".L2::128B" : ""; // to fetch whole lines
         // Braces open a scope, so that the names do not clash.
         ptx.Builder.AppendLine(HasAsyncCopies(backend)
-            ? $"\t{{ .reg .b32 size, all; mov.b32 all, 16; .reg .pred there; setp.ge.s32 there, {place}, 0; selp.b32 size, all, 0, there; cp.async.cg.shared.global{hint} [{target}], [{source}], 16, size; }}"
-            : $"\t{{ .reg .pred there; .reg .b32 w0, w1, w2, w3; mov.b32 w0, 0; mov.b32 w1, 0; mov.b32 w2, 0; mov.b32 w3, 0; setp.ge.s32 there, {place}, 0; " +
-              $"@there ld.global.v4.b32 {{w0, w1, w2, w3}}, [{source}]; st.shared.v4.b32 [{target}], {{w0, w1, w2, w3}}; }}");
+            ? $"\t{{ {address} .reg .b32 size, all; mov.b32 all, 16; selp.b32 size, all, 0, {copies}; cp.async.cg.shared.global{hint} [{target}], [address], 16, size; }}"
+            : $"\t{{ {address} .reg .b32 w0, w1, w2, w3; mov.b32 w0, 0; mov.b32 w1, 0; mov.b32 w2, 0; mov.b32 w3, 0; " +
+              $"@{copies} ld.global.v4.b32 {{w0, w1, w2, w3}}, [address]; st.shared.v4.b32 [{target}], {{w0, w1, w2, w3}}; }}");
     }
 
     public static void CommitCopies(PTXBackend backend, PTXCodeGenerator ptx, Value call)
@@ -110,9 +111,9 @@ internal static class TensorCorePtx
         ? constant.Int32Value
         : throw new NotSupportedException("Expected a constant for an argument that becomes part of an instruction, got a variable.");
 
-    private static string Names(PrimitiveRegister[] registers) => string.Join(", ", registers.Select(Name));
+    public static string Names(PrimitiveRegister[] registers) => string.Join(", ", registers.Select(Name));
 
-    private static string Name(PrimitiveRegister register) => "%" + PTXCodeGenerator.GetStringRepresentation((HardwareRegister)register);
+    public static string Name(PrimitiveRegister register) => "%" + PTXCodeGenerator.GetStringRepresentation((HardwareRegister)register);
 
     /// <summary>Fresh registers for the structure that a call returns.</summary>
     public static PrimitiveRegister[] Result(PTXCodeGenerator ptx, Value call) => Flatten(ptx, ptx.Allocate(call));

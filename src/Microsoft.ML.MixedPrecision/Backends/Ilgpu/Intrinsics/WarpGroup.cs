@@ -17,6 +17,10 @@ internal static class WarpGroup
     [IntrinsicImplementation]
     public static void Publish() { }
 
+    /// <summary>shfl.sync.idx: a number that all lanes of a warp have, from the first, so that the assembler knows that they do and keeps what follows from it in one register for all.</summary>
+    [IntrinsicImplementation]
+    public static int Uniform(int value) => value;
+
     /// <summary>wgmma.fence: before the first multiplication of a series.</summary>
     [IntrinsicImplementation]
     public static void Begin() { }
@@ -24,20 +28,21 @@ internal static class WarpGroup
     /// <summary>
     /// wgmma.m64n64k16: starts sums + a * b for 16 values of k. It works in place: after the call only its result may be used, never the argument.
     /// </summary>
-    /// <param name="a">64 rows of the left operand, 64 values of k.</param>
+    /// <param name="a">Rows of the left operand, 64 values of k.</param>
+    /// <param name="block">Which 64 of the rows; a constant, as all that follow but <paramref name="b"/>.</param>
     /// <param name="b">64 columns of the right one.</param>
-    /// <param name="step">Which 16 of the 64 values of k; a constant, as the next two.</param>
+    /// <param name="step">Which 16 of the 64 values of k.</param>
     /// <param name="depthA">1 where the lines of a run along k.</param>
     /// <param name="depthB">1 where the lines of b run along k.</param>
     [IntrinsicImplementation]
-    public static GroupSums64 MultiplyAdd64(GroupSums64 sums, ref Words4 a, ref Words4 b, int step, int depthA, int depthB) =>
-        WarpGroupSimulation.MultiplyAdd(sums, 8, ref a, ref b, step, depthA != 0, depthB != 0);
+    public static GroupSums64 MultiplyAdd64(GroupSums64 sums, ref Words4 a, int block, ref Words4 b, int step, int depthA, int depthB) =>
+        WarpGroupSimulation.MultiplyAdd(sums, 8, ref Unsafe.Add(ref a, block * 512), ref b, step, depthA != 0, depthB != 0);
 
     /// <summary>wgmma.m64n128k16, for 128 columns.</summary>
     /// <inheritdoc cref="MultiplyAdd64"/>
     [IntrinsicImplementation]
-    public static GroupSums128 MultiplyAdd128(GroupSums128 sums, ref Words4 a, ref Words4 b, int step, int depthA, int depthB) =>
-        WarpGroupSimulation.MultiplyAdd(sums, 16, ref a, ref b, step, depthA != 0, depthB != 0);
+    public static GroupSums128 MultiplyAdd128(GroupSums128 sums, ref Words4 a, int block, ref Words4 b, int step, int depthA, int depthB) =>
+        WarpGroupSimulation.MultiplyAdd(sums, 16, ref Unsafe.Add(ref a, block * 512), ref b, step, depthA != 0, depthB != 0);
 
     /// <summary>wgmma.commit_group: closes a series.</summary>
     [IntrinsicImplementation]

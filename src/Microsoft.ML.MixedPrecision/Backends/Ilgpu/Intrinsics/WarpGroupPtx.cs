@@ -45,6 +45,12 @@ internal static partial class WarpGroupPtx
 
     public static void Publish(PTXBackend _, PTXCodeGenerator ptx, Value call) => ptx.Command("fence.proxy.async.shared::cta");
 
+    public static void Uniform(PTXBackend _, PTXCodeGenerator ptx, Value call)
+    {
+        string value = TensorCorePtx.Name(ptx.LoadHardware(call[0])), result = TensorCorePtx.Name(ptx.AllocateHardware(call));
+        ptx.Builder.AppendLine($"\tshfl.sync.idx.b32 {result}, {value}, 0, 31, 0xffffffff;");
+    }
+
     public static void Begin(PTXBackend _, PTXCodeGenerator ptx, Value call) => ptx.Command("wgmma.fence.sync.aligned");
 
     public static void MultiplyAdd64(PTXBackend _, PTXCodeGenerator ptx, Value call) => MultiplyAdd(ptx, call, "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16");
@@ -57,7 +63,7 @@ internal static partial class WarpGroupPtx
 
     private static void MultiplyAdd(PTXCodeGenerator ptx, Value call, string instruction)
     {
-        int step = TensorCorePtx.Constant(call[3]), depthA = TensorCorePtx.Constant(call[4]), depthB = TensorCorePtx.Constant(call[5]);
+        int block = TensorCorePtx.Constant(call[2]), step = TensorCorePtx.Constant(call[4]), depthA = TensorCorePtx.Constant(call[5]), depthB = TensorCorePtx.Constant(call[6]);
         // Sums that moved to other registers between two multiplications would make the assembler wait for the first (its warning C7515):
         // the result is bound to the registers of the argument.
         var argument = ptx.Load(call[0]);
@@ -73,37 +79,22 @@ internal static partial class WarpGroupPtx
             for (int i = 0; i < start.Length; i++) ptx.Move((HardwareRegister)start[i], (HardwareRegister)result[i]);
             sums = result;
         }
-        var (a, b) = (Descriptor(ptx, call[1], step, depthA), Descriptor(ptx, call[2], step, depthB));
-        using var command = ptx.BeginCommand(instruction);
-        command.AppendVectorArgument(sums);
-        command.AppendArgument(a);
-        command.AppendArgument(b);
-        command.AppendConstant(1); // add to the sums
-        command.AppendConstant(1); // a as it is
-        command.AppendConstant(1); // b as it is
-        command.AppendConstant(1 - depthA); // whether a is transposed
-        command.AppendConstant(1 - depthB);
+        string a = Descriptor(ptx, "a", call[1], block * Panel + Offset(step, depthA)), b = Descriptor(ptx, "b", call[3], Offset(step, depthB));
+        // Both descriptors; then: add to the sums, a and b as they are, whether a and b are transposed.
+        ptx.Builder.AppendLine($"\t{{ {a}{b}{instruction} {{{TensorCorePtx.Names(sums)}}}, a, b, 1, 1, 1, {1 - depthA}, {1 - depthB}; }}");
     }
 
+    /// <summary>Bytes to the 16 values of k: lines along k have 32 of each; where lines run along the other direction there is one for each k.</summary>
+    private static long Offset(int step, int alongDepth) => step * (alongDepth != 0 ? 32 : 2 * EightLines);
+
     /// <summary>
-    /// Where a tile is and how it lies: bits 0-13 the address, 16-29 the distance of panels, 32-45 that of eight lines, in chunks of 16 bytes.
-    /// Lines along k: 16 values are 32 bytes of each. Lines along the other direction: one for each k, 16 values are 2,048 bytes.
+    /// Statements that make a descriptor, where a tile is and how it lies: bits 0-13 the address, 16-29 the distance of panels, 32-45 that of eight lines, in chunks of 16 bytes.
+    /// All that varies is in the lower half: arithmetic of 64 bits would take twice the instructions.
     /// </summary>
-    private static HardwareRegister Descriptor(PTXCodeGenerator ptx, Value reference, int step, int alongDepth)
+    private static string Descriptor(PTXCodeGenerator ptx, string name, Value reference, long offset)
     {
-        var address = TensorCorePtx.AddressOf(ptx, reference, MemoryAddressSpace.Shared);
-        long offset = step * (alongDepth != 0 ? 32L : 2 * EightLines);
-        var result = ptx.AllocatePlatformRegister(out _);
-        using (var shift = ptx.BeginCommand("shr.u64"))
-        {
-            shift.AppendArgument(result);
-            shift.AppendArgument(address);
-            shift.AppendConstant(4);
-        }
-        using var add = ptx.BeginCommand("add.u64");
-        add.AppendArgument(result);
-        add.AppendArgument(result);
-        add.AppendConstant(Swizzle128 | EightLines >> 4 << 32 | Panel >> 4 << 16 | offset >> 4);
-        return result;
+        string address = TensorCorePtx.Name(TensorCorePtx.AddressOf(ptx, reference, MemoryAddressSpace.Shared));
+        return $".reg .b64 {name}; .reg .b32 {name}l, {name}h; cvt.u32.u64 {name}l, {address}; shr.u32 {name}l, {name}l, 4; add.u32 {name}l, {name}l, {Panel >> 4 << 16 | offset >> 4}; " +
+            $"mov.b32 {name}h, {Swizzle128 >> 32 | EightLines >> 4}; mov.b64 {name}, {{{name}l, {name}h}}; ";
     }
 }

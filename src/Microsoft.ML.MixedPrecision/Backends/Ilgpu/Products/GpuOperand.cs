@@ -1,8 +1,6 @@
-using ILGPU.Util;
-
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>What a row or a column contributes to an element's place. X is added to the place; what the others mean is the operand's own affair.</summary>
+/// <summary>What a row or a column contributes to an element: its place in the source is the sum of both X; what the others mean is the operand's own affair.</summary>
 internal readonly record struct OperandPart(int X, int Y, int Z);
 
 /// <summary>
@@ -18,8 +16,8 @@ internal interface IGpuOperand
 
     OperandPart Column(int column);
 
-    /// <summary>The element's place in the source, or -1 where it is a zero that nobody stored. Without branches: it is the inner loop of a convolution.</summary>
-    int Place(OperandPart row, OperandPart column);
+    /// <summary>Whether the source has the element: it is a zero that nobody stored otherwise. Without branches: it is the inner loop of a convolution.</summary>
+    bool Has(OperandPart row, OperandPart column);
 }
 
 /// <summary>The other operand with rows and columns exchanged.</summary>
@@ -28,7 +26,7 @@ internal readonly record struct GpuTransposed<TOperand>(TOperand Operand) : IGpu
     public int ColumnsAdjoin => 1 - Operand.ColumnsAdjoin;
     public OperandPart Row(int row) => Operand.Column(row);
     public OperandPart Column(int column) => Operand.Row(column);
-    public int Place(OperandPart row, OperandPart column) => Operand.Place(column, row);
+    public bool Has(OperandPart row, OperandPart column) => Operand.Has(column, row);
 }
 
 /// <summary><see cref="DenseOperand"/>.</summary>
@@ -39,7 +37,7 @@ internal readonly record struct GpuDense(int Start, int RowStep, int ColumnStep)
     public int ColumnsAdjoin => ColumnStep == 1 ? 1 : 0;
     public OperandPart Row(int row) => new(Start + row * RowStep, 0, 0);
     public OperandPart Column(int column) => new(column * ColumnStep, 0, 0);
-    public int Place(OperandPart row, OperandPart column) => row.X + column.X;
+    public bool Has(OperandPart row, OperandPart column) => true;
 }
 
 /// <summary>
@@ -48,12 +46,12 @@ internal readonly record struct GpuDense(int Start, int RowStep, int ColumnStep)
 /// </summary>
 internal readonly record struct GpuPatches : IGpuOperand
 {
-    private readonly Divisor _outHeight, _outWidth, _groupChannels, _kernelWidth;
+    private readonly Divisor _outHeight, _outWidth, _groupChannels, _kernelWidth, _dilationY, _dilationX;
     private readonly int _height, _width, _channels, _firstChannel;
-    private readonly int _strideY, _strideX, _paddingY, _paddingX, _dilationY, _dilationX;
+    private readonly int _strideY, _strideX, _paddingY, _paddingX;
 
     public GpuPatches(Conv2dGeometry g, int group) : this(
-        new(g.OutHeight), new(g.OutWidth), new(g.GroupChannels), new(g.KernelWidth), new(g.Height, g.Width), g.Channels, group * g.GroupChannels, g.Window.Stride, g.Window.Padding, g.Window.Dilation)
+        new(g.OutHeight), new(g.OutWidth), new(g.GroupChannels), new(g.KernelWidth), new(g.Height, g.Width), g.Channels, group * g.GroupChannels, g.Window.Stride, g.Window.Padding, new(g.Window.Dilation.Height), new(g.Window.Dilation.Width))
     {
     }
 
@@ -61,12 +59,12 @@ internal readonly record struct GpuPatches : IGpuOperand
     /// <param name="kernelWidth">Taps across.</param>
     /// <param name="firstChannel">The group's first.</param>
     /// <param name="padding">May be negative.</param>
-    public GpuPatches(Divisor outHeight, Divisor outWidth, Divisor groupChannels, Divisor kernelWidth, Size2d size, int channels, int firstChannel, Size2d stride, Size2d padding, Size2d dilation)
+    public GpuPatches(Divisor outHeight, Divisor outWidth, Divisor groupChannels, Divisor kernelWidth, Size2d size, int channels, int firstChannel, Size2d stride, Size2d padding, Divisor dilationY, Divisor dilationX)
     {
         (_outHeight, _outWidth, _groupChannels, _kernelWidth) = (outHeight, outWidth, groupChannels, kernelWidth);
         (_height, _width, _channels, _firstChannel) = (size.Height, size.Width, channels, firstChannel);
         (_strideY, _strideX, _paddingY, _paddingX) = (stride.Height, stride.Width, padding.Height, padding.Width);
-        (_dilationY, _dilationX) = (dilation.Height, dilation.Width);
+        (_dilationY, _dilationX) = (dilationY, dilationX);
     }
 
     /// <summary>The output gradient of a convolution without a stride, as the left operand of its input gradient.</summary>
@@ -91,12 +89,48 @@ internal readonly record struct GpuPatches : IGpuOperand
     public OperandPart Column(int column)
     {
         int tap = _groupChannels.Divide(column), c = column - tap * _groupChannels.Value;
-        int kh = _kernelWidth.Divide(tap), y = kh * _dilationY, x = (tap - kh * _kernelWidth.Value) * _dilationX;
+        int kh = _kernelWidth.Divide(tap), y = kh * _dilationY.Value, x = (tap - kh * _kernelWidth.Value) * _dilationX.Value;
         return new((y * _width + x) * _channels + c, y, x);
     }
 
-    public int Place(OperandPart row, OperandPart column) =>
-        Utilities.Select(((uint)(row.Y + column.Y) < (uint)_height) & ((uint)(row.Z + column.Z) < (uint)_width), row.X + column.X, -1);
+    public bool Has(OperandPart row, OperandPart column) => ((uint)(row.Y + column.Y) < (uint)_height) & ((uint)(row.Z + column.Z) < (uint)_width);
+
+    /// <summary>A row for <see cref="GpuMaskedPatches"/>. Y: a bit for each kh that lies outside of the image, and from bit 16 on for each kw.</summary>
+    public OperandPart MaskedRow(int row)
+    {
+        var part = Row(row);
+        return new(part.X, Outside(part.Y, _height, _dilationY) | Outside(part.Z, _width, _dilationX) << GpuMaskedPatches.MostTaps, 0);
+    }
+
+    /// <summary>A column for <see cref="GpuMaskedPatches"/>. Y: the bits of its tap.</summary>
+    public OperandPart MaskedColumn(int column)
+    {
+        int tap = _groupChannels.Divide(column), c = column - tap * _groupChannels.Value, kh = _kernelWidth.Divide(tap), kw = tap - kh * _kernelWidth.Value;
+        return new((kh * _dilationY.Value * _width + kw * _dilationX.Value) * _channels + c, 1 << kh | 1 << (GpuMaskedPatches.MostTaps + kw), 0);
+    }
+
+    /// <summary>The taps of a window that begins at a pixel of one axis: those before the first pixel, and those after the last.</summary>
+    private static int Outside(int pixel, int size, Divisor dilation)
+    {
+        int before = dilation.Divide(Math.Max(-pixel, 0) + dilation.Value - 1), inside = dilation.Divide(Math.Max(size - pixel, 0) + dilation.Value - 1);
+        const int all = (1 << GpuMaskedPatches.MostTaps) - 1;
+        return (1 << Math.Min(before, GpuMaskedPatches.MostTaps)) - 1 | all << Math.Min(inside, GpuMaskedPatches.MostTaps) & all;
+    }
+}
+
+/// <summary>
+/// <see cref="GpuPatches"/> for a thread whose rows stay the same for all k: what of a row's window lies outside of the image is found once, and takes one instruction for
+/// each k, where two comparisons of sums take four.
+/// </summary>
+internal readonly record struct GpuMaskedPatches(GpuPatches Patches) : IGpuOperand
+{
+    /// <summary>Along each axis of the kernel: half the bits of a mask.</summary>
+    public const int MostTaps = 16;
+
+    public int ColumnsAdjoin => 1;
+    public OperandPart Row(int row) => Patches.MaskedRow(row);
+    public OperandPart Column(int column) => Patches.MaskedColumn(column);
+    public bool Has(OperandPart row, OperandPart column) => (row.Y & column.Y) == 0;
 }
 
 /// <summary><see cref="ReversedTapsOperand"/>: row = (kh, kw, filter), taps in reverse order, column = c.</summary>
@@ -122,7 +156,7 @@ internal readonly record struct GpuReversedTaps : IGpuOperand
 
     public OperandPart Column(int column) => new(column * _groupFilters.Value, 0, 0);
 
-    public int Place(OperandPart row, OperandPart column) => row.X + column.X;
+    public bool Has(OperandPart row, OperandPart column) => true;
 }
 
 /// <summary><see cref="ReversedTapsOperand"/> with the taps of one phase of a stride: see <see cref="GradientPhases"/>.</summary>
@@ -142,5 +176,5 @@ internal readonly record struct GpuPhaseTaps(Divisor GroupFilters, Divisor TapsA
 
     public OperandPart Column(int column) => new(LastTap + column * GroupFilters.Value, 0, 0);
 
-    public int Place(OperandPart row, OperandPart column) => row.X + column.X;
+    public bool Has(OperandPart row, OperandPart column) => true;
 }

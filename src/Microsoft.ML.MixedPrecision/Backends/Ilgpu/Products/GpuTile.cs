@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -40,14 +39,12 @@ internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<Whol
     public static OperandPart Depth(WholeChunks<TOperand> tile, int depth) => tile._operand.Column(depth);
 
     public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged =>
-        Copy(tile, from, shared, target, part, tile._operand.Column(depth), (outer < outerEnd) & (depth < depthEnd));
+        Copy(tile, from, ref shared[target], 0, part, tile._operand.Column(depth), (outer < outerEnd) & (depth < depthEnd));
 
     /// <summary>Starts to bring a chunk of which both parts are known, or zeros where it lies beyond the ends.</summary>
-    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart outer, OperandPart depth, bool inside) where T : unmanaged
-    {
-        int place = Utilities.Select(inside, tile._operand.Place(outer, depth), -1);
-        TensorCore.CopyAsync(ref shared[target], ref from.Cast<Words4>()[Math.Max(place, 0) >> 3], place);
-    }
+    /// <param name="offset">Chunks to go on from the target; a constant.</param>
+    public static void Copy<T>(WholeChunks<TOperand> tile, ArrayView<T> from, ref Words4 target, int offset, OperandPart outer, OperandPart depth, bool inside) where T : unmanaged =>
+        TensorCore.CopyAsync(ref target, offset, ref from.Cast<ushort>()[0], outer.X + depth.X, inside & tile._operand.Has(outer, depth));
 }
 
 /// <summary>A tile of any other operand, such as an image of three channels: element by element, through the registers. Several times slower.</summary>
@@ -72,7 +69,8 @@ internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : I
     private static uint Bits(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int offset, int outer, int outerEnd, int depth, int depthEnd, int step)
     {
         int o = outer + (1 - TLayout.AlongDepth) * step, d = depth + TLayout.AlongDepth * step;
-        int place = o < outerEnd && d < depthEnd ? tile._operand.Place(tile._operand.Row(o), tile._operand.Column(d)) : -1;
-        return place < 0 ? 0u : from[offset + place];
+        if (o >= outerEnd || d >= depthEnd) return 0u;
+        OperandPart row = tile._operand.Row(o), column = tile._operand.Column(d);
+        return tile._operand.Has(row, column) ? from[offset + row.X + column.X] : 0u;
     }
 }

@@ -71,8 +71,8 @@ internal readonly struct AxisPhase(int first, int pixels, int taps, int lastTap,
 internal readonly struct GradientPhases
 {
     private readonly PhaseAxis _y, _x;
-    private readonly Divisor _across, _groupFilters;
-    private readonly int _batch, _height, _width, _outHeight, _outWidth, _filters, _firstFilter, _strideY, _strideX, _dilationY, _dilationX;
+    private readonly Divisor _across, _groupFilters, _dilationY, _dilationX;
+    private readonly int _batch, _height, _width, _outHeight, _outWidth, _filters, _firstFilter, _strideY, _strideX;
     private readonly int _firstWeight, _kernelWidth, _tapWeights, _down, _right;
 
     private GradientPhases(Conv2dGeometry g, int groupOfGradient, int groupOfWeights)
@@ -84,7 +84,7 @@ internal readonly struct GradientPhases
         _x = new(g.Width, kernel.Width, _strideX, padding.Width, dilation.Width);
         (_across, _groupFilters) = (new(_strideX), new(g.GroupFilters));
         (_batch, _height, _width, _outHeight, _outWidth, _filters, _firstFilter) = (g.Batch, g.Height, g.Width, g.OutHeight, g.OutWidth, g.Filters, groupOfGradient * g.GroupFilters);
-        (_dilationY, _dilationX) = (_y.Dilation, _x.Dilation);
+        (_dilationY, _dilationX) = (new(_y.Dilation), new(_x.Dilation));
         (_firstWeight, _kernelWidth, _tapWeights) = (checked((int)(groupOfWeights * g.GroupWeights)), g.KernelWidth, g.GroupChannels * g.GroupFilters);
         (_down, _right) = (_y.TapStep * g.KernelWidth * _tapWeights, _x.TapStep * _tapWeights);
         Count = checked(_strideY * _strideX);
@@ -120,7 +120,7 @@ internal readonly struct GradientPhases
     /// <summary>The left operand.</summary>
     public static GpuPatches Patches(GradientPhases all, AxisPhase y, AxisPhase x) => new(
         y.ByPixels, x.ByPixels, all._groupFilters, x.ByTaps, new(all._outHeight, all._outWidth), all._filters, all._firstFilter,
-        new(1, 1), new(-y.Offset, -x.Offset), new(all._dilationY, all._dilationX));
+        new(1, 1), new(-y.Offset, -x.Offset), all._dilationY, all._dilationX);
 
     /// <summary>The right operand.</summary>
     public static GpuTransposed<GpuPhaseTaps> Taps(GradientPhases all, AxisPhase y, AxisPhase x) => new(TapsAsRows(all, y, x));

@@ -7,8 +7,8 @@ internal interface IGroupSums<TSelf> where TSelf : struct, IGroupSums<TSelf>
 {
     static abstract int Columns { get; }
 
-    /// <summary>Starts to add the product of 16 values of k; <paramref name="sums"/> may not be used afterwards. The last three are constants: see <see cref="WarpGroup.MultiplyAdd64"/>.</summary>
-    static abstract TSelf MultiplyAdd(TSelf sums, ArrayView<Words4> shared, int placeA, int placeB, int step, int depthA, int depthB);
+    /// <summary>Starts to add the product of 16 values of k; <paramref name="sums"/> may not be used afterwards. What is no place is a constant: see <see cref="WarpGroup.MultiplyAdd64"/>.</summary>
+    static abstract TSelf MultiplyAdd(TSelf sums, ArrayView<Words4> shared, int placeA, int block, int placeB, int step, int depthA, int depthB);
 
     /// <summary>Hands all of a lane's pairs over.</summary>
     /// <param name="row">Of the lane's first pair.</param>
@@ -21,8 +21,8 @@ internal readonly record struct GroupSums64(Sums P0, Sums P1, Sums P2, Sums P3, 
 {
     public static int Columns => 64;
 
-    public static GroupSums64 MultiplyAdd(GroupSums64 sums, ArrayView<Words4> shared, int placeA, int placeB, int step, int depthA, int depthB) =>
-        WarpGroup.MultiplyAdd64(sums, ref shared[placeA], ref shared[placeB], step, depthA, depthB);
+    public static GroupSums64 MultiplyAdd(GroupSums64 sums, ArrayView<Words4> shared, int placeA, int block, int placeB, int step, int depthA, int depthB) =>
+        WarpGroup.MultiplyAdd64(sums, ref shared[placeA], block, ref shared[placeB], step, depthA, depthB);
 
     public static void Each<TStore>(GroupSums64 sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
     {
@@ -37,8 +37,8 @@ internal readonly record struct GroupSums128(
 {
     public static int Columns => 128;
 
-    public static GroupSums128 MultiplyAdd(GroupSums128 sums, ArrayView<Words4> shared, int placeA, int placeB, int step, int depthA, int depthB) =>
-        WarpGroup.MultiplyAdd128(sums, ref shared[placeA], ref shared[placeB], step, depthA, depthB);
+    public static GroupSums128 MultiplyAdd(GroupSums128 sums, ArrayView<Words4> shared, int placeA, int block, int placeB, int step, int depthA, int depthB) =>
+        WarpGroup.MultiplyAdd128(sums, ref shared[placeA], block, ref shared[placeB], step, depthA, depthB);
 
     public static void Each<TStore>(GroupSums128 sums, TStore store, int row, int column) where TStore : struct, ISumStore<TStore>
     {

@@ -136,8 +136,8 @@ internal static class PortableProduct
                 float value = 0f;
                 if (first + inner < a.K && firstRow + outer < a.M)
                 {
-                    int place = a.OperandA.Place(a.OperandA.Row(firstRow + outer), a.OperandA.Column(first + inner));
-                    if (place >= 0) value = TStorage.Load(a.A[product * a.StepA + place]);
+                    OperandPart down = a.OperandA.Row(firstRow + outer), across = a.OperandA.Column(first + inner);
+                    if (a.OperandA.Has(down, across)) value = TStorage.Load(a.A[product * a.StepA + down.X + across.X]);
                 }
                 tileA[inner * Pitch + outer] = value;
             }
@@ -148,8 +148,8 @@ internal static class PortableProduct
                 float value = 0f;
                 if (first + inner < a.K && firstColumn + outer < a.N)
                 {
-                    int place = a.OperandB.Place(a.OperandB.Row(first + inner), a.OperandB.Column(firstColumn + outer));
-                    if (place >= 0) value = TStorage.Load(a.B[product * a.StepB + place]);
+                    OperandPart down = a.OperandB.Row(first + inner), across = a.OperandB.Column(firstColumn + outer);
+                    if (a.OperandB.Has(down, across)) value = TStorage.Load(a.B[product * a.StepB + down.X + across.X]);
                 }
                 tileB[inner * Pitch + outer] = value;
             }

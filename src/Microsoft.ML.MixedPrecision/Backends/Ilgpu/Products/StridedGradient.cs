@@ -126,8 +126,8 @@ internal static class StridedGradient
         AxisPhase y = GradientPhases.Y(a.Phases, index), x = GradientPhases.X(a.Phases, index);
         int m = GradientPhases.Rows(a.Phases, y, x), tilesDown = (m + tileRows - 1) / tileRows;
         if (place.Tile >= tilesDown * a.TilesAcross) return;
-        WarpGroupProduct.Tile<T, TStorage, TShape, TGroupSums, GpuPatches, DepthLines, GpuTransposed<GpuPhaseTaps>, DepthLines, TElement, NoSums, PhaseRows>(
-            new(a.A, a.B, new(GradientPhases.Patches(a.Phases, y, x)), new(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
+        WarpGroupProduct.Tile<T, TStorage, TShape, TGroupSums, GpuMaskedPatches, DepthLines, GpuTransposed<GpuPhaseTaps>, DepthLines, TElement, NoSums, PhaseRows>(
+            new(a.A, a.B, new(new(GradientPhases.Patches(a.Phases, y, x))), new(GradientPhases.Taps(a.Phases, y, x)), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x),
                 a.Parts, a.PartDepth, tilesDown, a.ByTilesAcross, a.PartialSums, a.WholeChunks != 0, a.Target, new NoSums()),
             place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }

@@ -13,12 +13,22 @@ internal static class TensorBinder
         return RowsSummed(product, plan) == 0 ? user.With(new NoSums()) : product.Reader!.Give<T, TStorage>(gpu, user);
     }
 
-    /// <summary>How a product is laid out: for warp groups where the device has them and both operands come in whole chunks.</summary>
+    /// <summary>How a product is laid out: for warp groups where the device has them, both operands come in whole chunks, and a convolution's kernel is no larger than 16 x 16.</summary>
     public static TensorPlan PlanOf(IlgpuBackend gpu, MatrixProduct product)
     {
         int byElements = ByElements(product);
-        return TensorPlan.Of(product, gpu.HasWarpGroups && byElements == 0, byElements);
+        return TensorPlan.Of(product, gpu.HasWarpGroups && byElements == 0 && FitsMask(product.A), byElements);
     }
+
+    /// <summary>Whether <see cref="GpuMaskedPatches"/> can read it, or need not.</summary>
+    private static bool FitsMask(MatrixOperand operand) => operand switch
+    {
+        PatchesOperand { Transposed: false, Geometry: var g } => FitsMask(g),
+        GradientPatchesOperand { Geometry: var g } => FitsMask(g),
+        _ => true,
+    };
+
+    private static bool FitsMask(Conv2dGeometry g) => Math.Max(g.KernelHeight, g.KernelWidth) <= GpuMaskedPatches.MostTaps;
 
     /// <summary>Operands that do not come in whole chunks.</summary>
     public static int ByElements(MatrixProduct product) => (Whole(product.A) ? 0 : 1) + (Whole(product.B) ? 0 : 1);
@@ -67,12 +77,16 @@ internal static class TensorBinder
         {
             DenseOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuDense>(element, new(a)),
             DenseOperand a => WithA<TElement, OuterChunks, OuterLines, GpuDense>(element, new(a)),
-            PatchesOperand { Transposed: false } a => WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, new(a.Geometry, a.Group)),
+            PatchesOperand { Transposed: false } a => WithPatches(element, new(a.Geometry, a.Group)),
             PatchesOperand a => WithA<TElement, OuterChunks, OuterLines, GpuTransposed<GpuPatches>>(element, new(new(a.Geometry, a.Group))),
             GradientPatchesOperand { IsStrided: true } => StridedGradient.BindTensor<T, TStorage, TElement>(gpu, product, plan, element, Whole(product.A) && Whole(product.B), StoresWhole(product)),
-            GradientPatchesOperand a => WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, GpuPatches.OfGradient(a.Geometry, a.Group)),
+            GradientPatchesOperand a => WithPatches(element, GpuPatches.OfGradient(a.Geometry, a.Group)),
             _ => throw new NotSupportedException($"'{product.Name}': {product.A.GetType().Name} cannot be the left operand."),
         };
+
+        private Action WithPatches<TElement>(TElement element, GpuPatches a) where TElement : struct, IGpuElement => plan.Tile.OfWarpGroups
+            ? WithGroups<TElement, DepthLines, GpuMaskedPatches>(element, new(new(a)))
+            : WithA<TElement, DepthChunks, DepthLines, GpuPatches>(element, a);
 
         private Action WithA<TElement, TLayoutA, TLinesA, TA>(TElement element, TA a)
             where TElement : struct, IGpuElement where TLayoutA : struct, ITileLayout where TLinesA : struct, ISwizzledLines where TA : struct, IGpuOperand => plan.Tile.OfWarpGroups

@@ -40,15 +40,15 @@ internal static class WarpGroupProduct
         var place = TileWalk.At(tile, a.TilesDown, a.TilesAcross, TShape.BandShift);
         int firstRow = place.Down * rows, firstColumn = place.Across * columns;
 
-        int thread = Group.IdxX, lane = thread & 31, group = thread >> 7;
-        var copiesA = GroupCopy<TA, TLinesA>.Of(a.TileA, product * a.StepA, firstRow, rows, thread, threads);
-        var copiesB = GroupCopy<TB, TLinesB>.Of(a.TileB, product * a.StepB, firstColumn, columns, thread, threads);
+        int thread = Group.IdxX, lane = thread & 31, group = WarpGroup.Uniform(thread >> 7);
+        var copiesA = GroupCopy<TA, TLinesA>.Of(a.TileA, product * a.StepA, firstRow, thread, threads);
+        var copiesB = GroupCopy<TB, TLinesB>.Of(a.TileB, product * a.StepB, firstColumn, thread, threads);
 
         int part = Grid.IdxY, first = part * a.PartDepth, end = Math.Min(a.K, first + a.PartDepth);
         for (int stage = 0; stage < ahead; stage++)
         {
-            GroupCopy<TA, TLinesA>.Start(copiesA, a.A, a.TileA, shared, stage * stageSize, firstRow, a.M, first + stage * Depth, end, rows, thread, threads);
-            GroupCopy<TB, TLinesB>.Start(copiesB, a.B, a.TileB, shared, stage * stageSize + tileA, firstColumn, a.N, first + stage * Depth, end, columns, thread, threads);
+            GroupCopy<TA, TLinesA>.Start(copiesA, a.A, a.TileA, shared, stage * stageSize, a.M - firstRow, first + stage * Depth, end, rows, thread, threads);
+            GroupCopy<TB, TLinesB>.Start(copiesB, a.B, a.TileB, shared, stage * stageSize + tileA, a.N - firstColumn, first + stage * Depth, end, columns, thread, threads);
             TensorCore.CommitCopies();
         }
 
@@ -61,15 +61,15 @@ internal static class WarpGroupProduct
             Group.Barrier();
             int placeA = reading + group * (blockRows * 8), placeB = reading + tileA;
             WarpGroup.Begin();
-            upper = MultiplyAdd<TGroupSums, TLinesA, TLinesB>(upper, shared, placeA, placeB);
-            if (TShape.Blocks == 2) lower = MultiplyAdd<TGroupSums, TLinesA, TLinesB>(lower, shared, placeA + 64 * 8, placeB);
+            upper = MultiplyAdd<TGroupSums, TLinesA, TLinesB>(upper, shared, placeA, 0, placeB);
+            if (TShape.Blocks == 2) lower = MultiplyAdd<TGroupSums, TLinesA, TLinesB>(lower, shared, placeA, 1, placeB);
             WarpGroup.Commit();
 
             int next = k + ahead * Depth;
             if (next < end)
             {
-                GroupCopy<TA, TLinesA>.Start(copiesA, a.A, a.TileA, shared, writing, firstRow, a.M, next, end, rows, thread, threads);
-                GroupCopy<TB, TLinesB>.Start(copiesB, a.B, a.TileB, shared, writing + tileA, firstColumn, a.N, next, end, columns, thread, threads);
+                GroupCopy<TA, TLinesA>.Start(copiesA, a.A, a.TileA, shared, writing, a.M - firstRow, next, end, rows, thread, threads);
+                GroupCopy<TB, TLinesB>.Start(copiesB, a.B, a.TileB, shared, writing + tileA, a.N - firstColumn, next, end, columns, thread, threads);
             }
             TensorCore.CommitCopies(); // also where there is nothing to copy: waiting counts groups
             WarpGroup.Wait(TShape.Pending);
@@ -106,12 +106,12 @@ internal static class WarpGroupProduct
     }
 
     /// <summary>64 values of k.</summary>
-    private static TGroupSums MultiplyAdd<TGroupSums, TLinesA, TLinesB>(TGroupSums sums, ArrayView<Words4> shared, int placeA, int placeB)
+    private static TGroupSums MultiplyAdd<TGroupSums, TLinesA, TLinesB>(TGroupSums sums, ArrayView<Words4> shared, int placeA, int block, int placeB)
         where TGroupSums : struct, IGroupSums<TGroupSums> where TLinesA : struct, ISwizzledLines where TLinesB : struct, ISwizzledLines
     {
-        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, placeB, 0, TLinesA.AlongDepth, TLinesB.AlongDepth);
-        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, placeB, 1, TLinesA.AlongDepth, TLinesB.AlongDepth);
-        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, placeB, 2, TLinesA.AlongDepth, TLinesB.AlongDepth);
-        return TGroupSums.MultiplyAdd(sums, shared, placeA, placeB, 3, TLinesA.AlongDepth, TLinesB.AlongDepth);
+        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, block, placeB, 0, TLinesA.AlongDepth, TLinesB.AlongDepth);
+        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, block, placeB, 1, TLinesA.AlongDepth, TLinesB.AlongDepth);
+        sums = TGroupSums.MultiplyAdd(sums, shared, placeA, block, placeB, 2, TLinesA.AlongDepth, TLinesB.AlongDepth);
+        return TGroupSums.MultiplyAdd(sums, shared, placeA, block, placeB, 3, TLinesA.AlongDepth, TLinesB.AlongDepth);
     }
 }
