@@ -29,7 +29,7 @@ ACCURACY_BARS = {"digits": 0.975, "Fashion-MNIST": 0.895}  # as on the CPU
 ACCURACY_APART = 0.004  # Fashion-MNIST's means of both precisions
 FASHION_MNIST = os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 STEPS = {"resnet50": ("eager",), "mlp": ("eager", "graph", "compiled"), "cnn": ("eager", "graph", "compiled"), "resnet20": ("eager", "graph", "compiled")}  # what takes longest first: a short run has it
-SLOW_TO_START = ("compiled",)  # behind all others of a round: a short run has the rest
+SLOW = ("compiled", "single")  # to start, or at work: behind all others of a round, so that a short run has the rest
 
 
 def driver():
@@ -197,8 +197,8 @@ class Run:
         for round in range(1 if REHEARSAL else ROUNDS):
             for workload, types, slow in [(*item, slow) for slow in (False, True) for item in STEPS.items()]:
                 batch = "2" if REHEARSAL and workload == "resnet50" else None
-                peers = [kind for kind in types if self.torch and (kind in SLOW_TO_START) == slow]
-                whos = peers if slow else ["mixed", *peers, *(["single"] if workload == "resnet50" else [])]
+                peers = [kind for kind in types if self.torch and (kind in SLOW) == slow]
+                whos = [*peers, *(["single"] if workload == "resnet50" else [])] if slow else ["mixed", *peers]
                 for who in whos if round % 2 == 0 else reversed(whos):
                     if (workload, who) in failed or self.left() <= 0:
                         continue

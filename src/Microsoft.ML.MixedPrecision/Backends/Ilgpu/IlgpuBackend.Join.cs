@@ -4,8 +4,11 @@ namespace Microsoft.ML.MixedPrecision;
 
 internal sealed unsafe partial class IlgpuBackend
 {
-    /// <summary>Up to so many parts a single thread joins in order; a group of 64 would mostly wait for itself.</summary>
+    /// <summary>Up to so many parts a single thread joins in order; a group would mostly wait for itself.</summary>
     private const int FewItems = 16;
+
+    /// <summary>Threads that share the items of a group's segments: with 256, four loads each bring 1,024 parts, and no load waits for another.</summary>
+    private const int JoiningThreads = 256;
 
     /// <summary>Groups that are enough to join parts in little more than the latency of their loads.</summary>
     private const int JoiningGroups = 256;
@@ -13,7 +16,7 @@ internal sealed unsafe partial class IlgpuBackend
     /// <summary>
     /// An action like <see cref="Reduce"/>, for segments of one length whose neighbours' items adjoin in memory: the sums of columns, part by part. A thread for each
     /// segment where there are few items. Else a group has as many segments side by side, up to eight, as leave it one of <see cref="JoiningGroups"/>, because 32 bytes
-    /// are the least that memory moves; what is left of its 64 threads shares the items, line l taking items l, l + lines ..., and a tree adds the lines.
+    /// are the least that memory moves; what is left of its threads shares the items, line l taking items l, l + lines ..., and a tree adds the lines.
     /// </summary>
     public Action ReduceParts<TReduction, TValue, TArguments>(int segments, int items, TArguments arguments)
         where TReduction : struct, IGpuReduction<TValue, TArguments>
@@ -23,7 +26,7 @@ internal sealed unsafe partial class IlgpuBackend
         if (items <= FewItems) return For(segments, ReduceInOrder<TReduction, TValue, TArguments>, arguments);
         int shift = 0;
         while (shift < 3 && segments >> shift > JoiningGroups) shift++;
-        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(ReductionThreads, 1, 1),
+        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(JoiningThreads, 1, 1),
             JoinParts<TReduction, TValue, TArguments>, new SegmentArguments<TArguments>(arguments, segments, shift));
     }
 
@@ -34,12 +37,12 @@ internal sealed unsafe partial class IlgpuBackend
         where TValue : unmanaged
         where TArguments : struct
     {
-        var totals = SharedMemory.Allocate<TValue>(ReductionThreads);
-        int thread = Group.IdxX, across = 1 << a.AcrossShift, lines = ReductionThreads >> a.AcrossShift, line = thread >> a.AcrossShift;
+        var totals = SharedMemory.Allocate<TValue>(JoiningThreads);
+        int thread = Group.IdxX, across = 1 << a.AcrossShift, lines = JoiningThreads >> a.AcrossShift, line = thread >> a.AcrossShift;
         int segment = (Grid.IdxX << a.AcrossShift) + (thread & (across - 1));
         totals[thread] = segment < a.Segments ? Combined<TReduction, TValue, TArguments>(a.Arguments, segment, line, lines) : TReduction.Nothing;
         Group.Barrier();
-        for (int stride = ReductionThreads >> 1; stride >= across; stride >>= 1)
+        for (int stride = JoiningThreads >> 1; stride >= across; stride >>= 1)
         {
             if (thread < stride) totals[thread] = TReduction.Combine(totals[thread], totals[thread + stride]);
             Group.Barrier();
