@@ -7,8 +7,11 @@ internal sealed unsafe partial class IlgpuBackend
     /// <summary>Up to so many parts a single thread joins in order; a group would mostly wait for itself.</summary>
     private const int FewItems = 16;
 
-    /// <summary>Threads that share the items of a group's segments: with 256, four loads each bring 1,024 parts, and no load waits for another.</summary>
-    private const int JoiningThreads = 256;
+    /// <summary>
+    /// Threads of a group that has one segment: four loads each bring 1,024 parts, and no load waits for another. Where segments are many, 64 do: with 256 weight gradients
+    /// in more than 16 parts took 9 to 14 % longer on an H100.
+    /// </summary>
+    private const int MostJoiningThreads = 256;
 
     /// <summary>Groups that are enough to join parts in little more than the latency of their loads.</summary>
     private const int JoiningGroups = 256;
@@ -26,7 +29,7 @@ internal sealed unsafe partial class IlgpuBackend
         if (items <= FewItems) return For(segments, ReduceInOrder<TReduction, TValue, TArguments>, arguments);
         int shift = 0;
         while (shift < 3 && segments >> shift > JoiningGroups) shift++;
-        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(JoiningThreads, 1, 1),
+        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(shift == 0 ? MostJoiningThreads : ReductionThreads, 1, 1),
             JoinParts<TReduction, TValue, TArguments>, new SegmentArguments<TArguments>(arguments, segments, shift));
     }
 
@@ -37,12 +40,12 @@ internal sealed unsafe partial class IlgpuBackend
         where TValue : unmanaged
         where TArguments : struct
     {
-        var totals = SharedMemory.Allocate<TValue>(JoiningThreads);
-        int thread = Group.IdxX, across = 1 << a.AcrossShift, lines = JoiningThreads >> a.AcrossShift, line = thread >> a.AcrossShift;
+        var totals = SharedMemory.Allocate<TValue>(MostJoiningThreads);
+        int thread = Group.IdxX, across = 1 << a.AcrossShift, lines = Group.DimX >> a.AcrossShift, line = thread >> a.AcrossShift;
         int segment = (Grid.IdxX << a.AcrossShift) + (thread & (across - 1));
         totals[thread] = segment < a.Segments ? Combined<TReduction, TValue, TArguments>(a.Arguments, segment, line, lines) : TReduction.Nothing;
         Group.Barrier();
-        for (int stride = JoiningThreads >> 1; stride >= across; stride >>= 1)
+        for (int stride = Group.DimX >> 1; stride >= across; stride >>= 1)
         {
             if (thread < stride) totals[thread] = TReduction.Combine(totals[thread], totals[thread + stride]);
             Group.Barrier();

@@ -63,7 +63,7 @@ public sealed class ReduceTests
     [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
     public void Parts_are_joined_in_their_fixed_order(BackendRow row)
     {
-        foreach (var (segments, items, lines) in ((int, int, int)[])[(5, 1, 1), (5, 7, 1), (9, 16, 1), (5, 17, 64), (3, 333, 64), (257, 75, 32), (700, 30, 16), (4099, 20, 8)])
+        foreach (var (segments, items, lines) in ((int, int, int)[])[(5, 1, 1), (5, 7, 1), (9, 16, 1), (5, 17, 256), (3, 333, 256), (256, 1100, 256), (257, 75, 32), (700, 30, 16), (4099, 20, 8)])
         {
             using var backend = (IlgpuBackend)row.Create();
             backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 4L * segments * items, [Region.Staging] = 4 * segments });
