@@ -70,7 +70,8 @@ internal static class TensorCorePtx
     public static void CopyAsync(PTXBackend backend, PTXCodeGenerator ptx, Value call)
     {
         string target = $"{Name(AddressOf(ptx, call[0], MemoryAddressSpace.Shared))}+{Constant(call[1]) * Unsafe.SizeOf<Words4>()}", source = Name(AddressOf(ptx, call[2], MemoryAddressSpace.Global));
-        string place = Name(ptx.LoadHardware(call[3])), copies = Name(ptx.LoadHardware(call[4])), address = $".reg .b64 address; mad.wide.s32 address, {place}, {sizeof(ushort)}, {source};";
+        // Of a mad.wide the assembler makes two shifting additions, of a product and a sum one multiplication.
+        string address = $".reg .b64 address; mul.wide.s32 address, {Name(ptx.LoadHardware(call[3]))}, {sizeof(ushort)}; add.s64 address, address, {source};", copies = Name(ptx.LoadHardware(call[4]));
         string hint = backend.InstructionSet >= CudaInstructionSet.ISA_74 ? ".L2::128B" : ""; // to fetch whole lines
         // Braces open a scope, so that the names do not clash.
         ptx.Builder.AppendLine(HasAsyncCopies(backend)
