@@ -60,29 +60,20 @@ internal sealed unsafe partial class ActivationForward<TFunction>(string kind, T
     public override IReadOnlyList<Tensor> Reads { get; } = [x];
     public override IReadOnlyList<Tensor> Writes { get; } = [y];
 
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
-    {
-        T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y);
-        return cpu.For(x.Length, CpuBackend.ElementGrain, Run);
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Run(long start, long end)
-        {
-            long i = start;
-            for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(TFunction.Forward(TStorage.Load16(from + i), parameter), to + i);
-            if (i < end) CpuVector.Store<T, TStorage>(TFunction.Forward(CpuVector.Load<T, TStorage>(from + i, (int)(end - i)), parameter), to + i, (int)(end - i));
-        }
-    }
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Map<T, TStorage, Element>(x, x, y, new(parameter));
 
     public override Action Give<T, TStorage>(CpuBackend cpu, ICpuElementUser user) => user.With(new Element(parameter));
 
     /// <summary>f, for the kernel that computes its argument.</summary>
-    internal readonly struct Element(float parameter) : ICpuElement, IGpuElement, IGpuFunction
+    internal readonly struct Element(float parameter) : ICpuMap, ICpuElement, IGpuElement, IGpuFunction
     {
         public static bool KeepsValues => false;
         public static bool KeepsOrDrops => false;
 
         private readonly float _parameter = parameter;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> x, Vector512<float> same, long place) => TFunction.Forward(x, _parameter);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> Apply(Vector512<float> value, long place) => TFunction.Forward(value, _parameter);
@@ -108,7 +99,13 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
     public override IReadOnlyList<Tensor> Reads { get; } = [kept, dy];
     public override IReadOnlyList<Tensor> Writes { get; } = [dx];
 
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu) =>
+        TFunction.GradientKeepsOrDrops ? Selected<T, TStorage>(cpu) : cpu.Map<T, TStorage, Product>(kept, dy, dx, new(parameter));
+
+    /// <summary>The gradient as it is stored, or 0: nothing is rounded.</summary>
+    private Action Selected<T, TStorage>(CpuBackend cpu)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
     {
         T* k = cpu.Pointer<T>(kept), from = cpu.Pointer<T>(dy), to = cpu.Pointer<T>(dx);
         return cpu.For(dx.Length, CpuBackend.ElementGrain, Run);
@@ -118,10 +115,7 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
         {
             long i = start;
             for (; i <= end - CpuVector.Width; i += CpuVector.Width)
-            {
-                if (TFunction.GradientKeepsOrDrops) TStorage.Select16(from + i, TFunction.Backward(TStorage.Load16(k + i), Vector512<float>.AllBitsSet, parameter), to + i);
-                else TStorage.Store16(TFunction.Backward(TStorage.Load16(k + i), TStorage.Load16(from + i), parameter), to + i);
-            }
+                TStorage.Select16(from + i, TFunction.Backward(TStorage.Load16(k + i), Vector512<float>.AllBitsSet, parameter), to + i);
             if (i == end) return;
             int rest = (int)(end - i);
             CpuVector.Store<T, TStorage>(TFunction.Backward(CpuVector.Load<T, TStorage>(k + i, rest), CpuVector.Load<T, TStorage>(from + i, rest), parameter), to + i, rest);
@@ -129,6 +123,12 @@ internal sealed unsafe partial class ActivationBackward<TFunction>(string kind, 
     }
 
     public override Action Give<T, TStorage>(CpuBackend cpu, ICpuElementUser user) => user.With(new Element<T, TStorage>(cpu.Pointer<T>(kept), parameter));
+
+    private readonly struct Product(float parameter) : ICpuMap
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> kept, Vector512<float> dy, long place) => TFunction.Backward(kept, dy, parameter);
+    }
 
     /// <summary>f'(x) times what the kernel before computes.</summary>
     internal readonly struct Element<T, TStorage>(T* kept, float parameter) : ICpuElement

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>The functions of one element: all through the same kernels, each with its own reference.</summary>
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class ActivationTests
 {
     private static readonly (string Name, Func<Network, Network> Apply, Func<double, double> Reference)[] s_functions =

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class AvgPool2dTests
 {
     private static readonly (int H, int W, int C, Size2d Kernel, Size2d Stride, Size2d Padding, bool CountPadding)[] s_cases =

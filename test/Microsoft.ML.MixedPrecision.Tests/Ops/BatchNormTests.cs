@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class BatchNormTests
 {
     private const double Eps = 1e-5;

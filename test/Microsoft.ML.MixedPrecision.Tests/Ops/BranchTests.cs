@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
 /// <summary>Multiply, Concat, Reshape, Softmax: what joins branches and changes shapes.</summary>
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class BranchTests
 {
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

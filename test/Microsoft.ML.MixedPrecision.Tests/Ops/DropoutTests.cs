@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class DropoutTests
 {
     private const int Batch = 3, Size = 37;

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class GlobalAvgPool2dTests
 {
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.MixedPrecision.Tests;
 
-[TestClass]
+[TestClass, TestCategory("VectorWidth")]
 public sealed class LayerNormTests
 {
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

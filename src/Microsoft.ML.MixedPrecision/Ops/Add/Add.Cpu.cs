@@ -1,8 +1,9 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
-internal sealed unsafe partial class AddForward
+internal sealed partial class AddForward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
@@ -14,20 +15,12 @@ internal sealed unsafe partial class AddForward
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
-        public Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement
-        {
-            T* left = cpu.Pointer<T>(a), right = cpu.Pointer<T>(b), to = cpu.Pointer<T>(y);
-            return cpu.For(y.Length, CpuBackend.ElementGrain, Run);
+        public Action With<TElement>(TElement element) where TElement : unmanaged, ICpuElement => cpu.Map<T, TStorage, Sum<TElement>>(a, b, y, new(element));
+    }
 
-            [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-            void Run(long start, long end)
-            {
-                long i = start;
-                for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(element.Apply(TStorage.Load16(left + i) + TStorage.Load16(right + i), i), to + i);
-                if (i == end) return;
-                int rest = (int)(end - i);
-                CpuVector.Store<T, TStorage>(element.Apply(CpuVector.Load<T, TStorage>(left + i, rest) + CpuVector.Load<T, TStorage>(right + i, rest), i, rest), to + i, rest);
-            }
-        }
+    private readonly struct Sum<TElement>(TElement next) : ICpuMap where TElement : unmanaged, ICpuElement
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> first, Vector512<float> second, long place) => next.Apply(first + second, place);
     }
 }

@@ -1,22 +1,15 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.MixedPrecision;
 
-internal sealed unsafe partial class ElementProduct
+internal sealed partial class ElementProduct
 {
-    public override Action BindCpu<T, TStorage>(CpuBackend cpu)
-    {
-        T* left = cpu.Pointer<T>(a), right = cpu.Pointer<T>(b), to = cpu.Pointer<T>(y);
-        return cpu.For(y.Length, CpuBackend.ElementGrain, Run);
+    public override Action BindCpu<T, TStorage>(CpuBackend cpu) => cpu.Map<T, TStorage, Product>(a, b, y, default);
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Run(long start, long end)
-        {
-            long i = start;
-            for (; i <= end - CpuVector.Width; i += CpuVector.Width) TStorage.Store16(TStorage.Load16(left + i) * TStorage.Load16(right + i), to + i);
-            if (i == end) return;
-            int rest = (int)(end - i);
-            CpuVector.Store<T, TStorage>(CpuVector.Load<T, TStorage>(left + i, rest) * CpuVector.Load<T, TStorage>(right + i, rest), to + i, rest);
-        }
+    private readonly struct Product : ICpuMap
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Apply(Vector512<float> first, Vector512<float> second, long place) => first * second;
     }
 }
