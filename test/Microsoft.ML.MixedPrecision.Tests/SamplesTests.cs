@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>The samples, as their READMEs say to run them: what they print is held to a bar, and one reads what another wrote.</summary>
+[TestClass]
+public sealed partial class SamplesTests
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("samples").FullName;
+
+    [TestCleanup]
+    public void Remove() => Directory.Delete(_folder, recursive: true);
+
+    [TestMethod]
+    public void Quickstart_trains_and_OnnxScoring_reads_the_digits_from_its_exports()
+    {
+        string trained = Run("Quickstart");
+        foreach (string precision in (string[])["Mixed", "Single"])
+            Assert.IsGreaterThanOrEqualTo(97.5, Percent(trained, precision), trained);
+
+        string scored = Run("OnnxScoring");
+        foreach (string model in (string[])["digits.fp16.onnx", "digits.fp32.onnx"])
+            Assert.IsGreaterThanOrEqualTo(98.5, Percent(scored, model), scored);
+    }
+
+    [TestMethod]
+    public async Task ModelBuilder_trains_and_its_web_API_gives_the_same_price()
+    {
+        string trained = Run("ModelBuilder");
+        Assert.IsGreaterThanOrEqualTo(0.97, Number(trained, "R2 "), trained);
+        double price = Number(trained, "0.23 carat, Ideal, E, SI2: ");
+
+        using Process api = Start("ModelBuilderApi", "--urls", "http://127.0.0.1:0");
+        try
+        {
+            using var client = new HttpClient { BaseAddress = new Uri(await Address(api)) };
+            var diamond = new { carat = 0.23, cut = "Ideal", color = "E", clarity = "SI2", depth = 61.5, table = 55, x = 3.95, y = 3.98, z = 2.43 };
+            var one = await (await client.PostAsJsonAsync("/predict", diamond)).Content.ReadFromJsonAsync<JsonObject>();
+            var many = await (await client.PostAsJsonAsync("/predict/many", new[] { diamond, diamond })).Content.ReadFromJsonAsync<JsonArray>();
+            Assert.AreEqual(price, Math.Round(one!["score"]!.GetValue<double>()));
+            Assert.AreSequenceEqual([one.ToJsonString(), one.ToJsonString()], many!.Select(m => m!.ToJsonString()));
+            Assert.AreEqual(System.Net.HttpStatusCode.BadRequest, (await client.PostAsJsonAsync("/predict", new { carat = "heavy" })).StatusCode);
+        }
+        finally
+        {
+            api.Kill();
+            await api.WaitForExitAsync();
+        }
+    }
+
+    [TestMethod]
+    [DataRow("OnnxScoring")]
+    [DataRow("ModelBuilderApi")]
+    public void Without_a_model_they_say_where_to_get_one(string sample)
+    {
+        using var process = Start(sample);
+        process.WaitForExit();
+        Assert.AreEqual(1, process.ExitCode);
+        StringAssert.Contains(process.StandardError.ReadToEnd(), "found none");
+    }
+
+    private string Run(string sample)
+    {
+        using var process = Start(sample);
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.AreEqual(0, process.ExitCode, errors.Result);
+        return output;
+    }
+
+    private Process Start(string sample, params string[] arguments)
+    {
+        string program = Path.Combine(Repository.Root, "samples", sample, "bin", "Release", "net10.0", sample + ".dll");
+        if (!File.Exists(program)) Assert.Inconclusive("The samples are not built here: build the solution in Release.");
+        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
+        return Process.Start(new ProcessStartInfo(host, [program, .. arguments]) { WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
+    }
+
+    /// <summary>What a web application says that it listens on, once it does.</summary>
+    private static async Task<string> Address(Process application)
+    {
+        while (await application.StandardOutput.ReadLineAsync() is { } line)
+            if (Listening().Match(line) is { Success: true } match) return match.Value;
+        throw new AssertFailedException(await application.StandardError.ReadToEndAsync());
+    }
+
+    /// <summary>The least percentage in the rows of a table that begin with a name.</summary>
+    private static double Percent(string output, string row) =>
+        output.Split('\n').Where(line => line.StartsWith("│ " + row + " ", StringComparison.Ordinal)).Min(line => Parse(Percentage().Match(line).Groups[1].Value));
+
+    /// <summary>The number behind a text.</summary>
+    private static double Number(string output, string before)
+    {
+        int start = output.IndexOf(before, StringComparison.Ordinal);
+        Assert.IsGreaterThanOrEqualTo(0, start, output);
+        return Parse(Figure().Match(output, start + before.Length).Value);
+    }
+
+    private static double Parse(string number) => double.Parse(number, NumberStyles.Float | NumberStyles.AllowThousands, CultureInfo.InvariantCulture);
+
+    [GeneratedRegex(@"http://127\.0\.0\.1:\d+")]
+    private static partial Regex Listening();
+
+    [GeneratedRegex(@"([\d.]+) %")]
+    private static partial Regex Percentage();
+
+    [GeneratedRegex(@"[\d.,]*\d")]
+    private static partial Regex Figure();
+}
