@@ -13,6 +13,9 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
     /// <summary>Sum of the weights.</summary>
     public double Weight { get; private set; }
 
+    /// <summary>Of all rows in their order, as they are trained on: <see cref="TrainingIdentity"/>.</summary>
+    public ulong Checksum { get; private set; }
+
     /// <summary>Whether every row is in memory.</summary>
     public bool IsCached => Rows == _store.Count;
 
@@ -28,6 +31,7 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
         if (!accepts(row.Row)) return false;
         Rows++;
         Weight += row.Weight;
+        Checksum = TrainingIdentity.Checksum(row.Values, TrainingIdentity.Checksum([row.Weight, row.Class], TrainingIdentity.Checksum(row.Features, Checksum)));
         if (_seen.Length > 0 && !_seen[row.Class])
         {
             _seen[row.Class] = true;

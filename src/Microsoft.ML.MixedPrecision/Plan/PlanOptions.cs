@@ -23,6 +23,18 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
 
     public Schedule Schedule { get; init; } = Schedule.Constant();
 
+    /// <summary>What the optimizer multiplies with at each update: [updates, <see cref="Optimizer.CoefficientCount"/>].</summary>
+    public float[] CoefficientTable()
+    {
+        var table = new float[TotalUpdates * Optimizer.CoefficientCount];
+        for (int update = 0; update < TotalUpdates; update++)
+        {
+            double rate = Optimizer.LearningRate * Schedule.Factor(update, Length);
+            Optimizer.Coefficients(update, rate, table.AsSpan(update * Optimizer.CoefficientCount, Optimizer.CoefficientCount));
+        }
+        return table;
+    }
+
     /// <summary>Of dropout masks and initial weights.</summary>
     public uint Seed { get; init; }
 

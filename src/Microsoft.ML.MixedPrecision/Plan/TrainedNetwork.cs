@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>A network with the values that training gave it: FP32 masters and buffers, on the host. Immutable once it has left the training.</summary>
@@ -22,19 +24,23 @@ internal sealed class TrainedNetwork
     /// <param name="old">Values of the same network that nobody needs any more: their memory is used again. They are hundreds of MB in a large network.</param>
     public static TrainedNetwork From(TrainingSession session, TrainedNetwork? old = null)
     {
-        var plan = session.Plan;
-        var trained = old ?? new TrainedNetwork(plan.Network) { Layers = plan.Layers };
-        foreach (var group in plan.Parameters.Parameters.GroupBy(p => p.Node))
-            foreach (var (i, parameter) in group.Index()) Copy(parameter.Master, trained._parameters, (group.Key, i));
-        foreach (var group in plan.Buffers.GroupBy(b => b.Node))
-            foreach (var (i, buffer) in group.Index()) Copy(buffer.Values, trained._buffers, (group.Key, i));
+        var trained = old ?? new TrainedNetwork(session.Plan.Network) { Layers = session.Plan.Layers };
+        foreach (var (tensor, values) in trained.Places(session.Plan)) session.Read(tensor, values);
         return trained;
+    }
 
-        void Copy(Tensor tensor, Dictionary<(Node, int), float[]> to, (Node, int) key)
-        {
-            if (!to.TryGetValue(key, out var values)) to.Add(key, values = new float[tensor.Length]);
-            session.Read(tensor, values);
-        }
+    /// <summary>Writes the values, in the order of a plan of the same network.</summary>
+    public void Write(BinaryWriter to, ExecutionPlan plan)
+    {
+        foreach (var (_, values) in Places(plan)) to.Write(MemoryMarshal.AsBytes<float>(values));
+    }
+
+    /// <summary>What <see cref="Write"/> wrote.</summary>
+    public static TrainedNetwork Read(BinaryReader from, ExecutionPlan plan)
+    {
+        var trained = new TrainedNetwork(plan.Network) { Layers = plan.Layers };
+        foreach (var (_, values) in trained.Places(plan)) from.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
+        return trained;
     }
 
     /// <summary>Puts the values into a session of the same network.</summary>
@@ -44,5 +50,20 @@ internal sealed class TrainedNetwork
             foreach (var (i, parameter) in group.Index()) session.SetParameter(parameter, _parameters[(group.Key, i)]);
         foreach (var group in session.Plan.Buffers.GroupBy(b => b.Node))
             foreach (var (i, buffer) in group.Index()) session.Write(buffer.Values, _buffers[(group.Key, i)]);
+    }
+
+    /// <summary>Where a plan has each of the values, and the array for it.</summary>
+    private IEnumerable<(Tensor Tensor, float[] Values)> Places(ExecutionPlan plan)
+    {
+        foreach (var group in plan.Parameters.Parameters.GroupBy(p => p.Node))
+            foreach (var (i, parameter) in group.Index()) yield return Place(_parameters, group.Key, i, parameter.Master);
+        foreach (var group in plan.Buffers.GroupBy(b => b.Node))
+            foreach (var (i, buffer) in group.Index()) yield return Place(_buffers, group.Key, i, buffer.Values);
+
+        static (Tensor, float[]) Place(Dictionary<(Node, int), float[]> all, Node node, int index, Tensor tensor)
+        {
+            if (!all.TryGetValue((node, index), out var values)) all.Add((node, index), values = new float[tensor.Length]);
+            return (tensor, values);
+        }
     }
 }

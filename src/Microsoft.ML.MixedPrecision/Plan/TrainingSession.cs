@@ -37,7 +37,7 @@ internal sealed class TrainingSession : IDisposable
         _counters[StepControl.FirstBad] = -1;
         backend.Upload(plan.Control.Scales, _scales);
         backend.Upload(plan.Control.Counters, _counters);
-        UploadCoefficients();
+        backend.Upload(plan.Coefficients, plan.Options.CoefficientTable());
         if (values is not null) values.To(this);
         else Initialize();
     }
@@ -246,18 +246,6 @@ internal sealed class TrainingSession : IDisposable
         return [.. bound];
 
         Work Bound(Kernel kernel) => new(_backend.Bind(kernel), kernel.Reads, kernel.Writes);
-    }
-
-    private void UploadCoefficients()
-    {
-        var options = Plan.Options;
-        var table = new float[Plan.Coefficients.Length];
-        for (int update = 0; update < options.TotalUpdates; update++)
-        {
-            double rate = options.Optimizer.LearningRate * options.Schedule.Factor(update, options.Length);
-            options.Optimizer.Coefficients(update, rate, table.AsSpan(update * Optimizer.CoefficientCount, Optimizer.CoefficientCount));
-        }
-        _backend.Upload(Plan.Coefficients, table);
     }
 
     /// <summary>Initial values; weights through one small buffer: a large layer as an array on the host would cost its FP32 size once more.</summary>

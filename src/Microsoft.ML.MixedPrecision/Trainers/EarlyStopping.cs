@@ -43,26 +43,33 @@ public sealed record EarlyStopping(EarlyStoppingMetric Metric = EarlyStoppingMet
 internal sealed class StoppingRule(EarlyStopping? options)
 {
     private readonly bool _more = options?.Metric == EarlyStoppingMetric.Accuracy;
-    private double? _best, _reference;
-    private int _without;
+
+    /// <summary>What it remembers.</summary>
+    public StoppingState State { get; set; } = new(double.NaN, double.NaN, 0, 0);
 
     /// <summary>The epoch of the best value, from 1; 0 where none was a number.</summary>
-    public int BestEpoch { get; private set; }
+    public int BestEpoch => State.BestEpoch;
 
-    public bool Stop => options is not null && _without >= options.Patience;
+    public bool Stop => options is not null && State.Without >= options.Patience;
 
     /// <returns>Whether the epoch is the best so far.</returns>
     public bool Add(int epoch, double loss, double metric)
     {
         double value = options is null || options.Metric == EarlyStoppingMetric.Loss ? loss : metric;
-        if (Better(value, _reference, options?.MinimumChange ?? 0f)) (_reference, _without) = (value, 0);
-        else _without++;
-        if (!Better(value, _best, 0)) return false;
-        (_best, BestEpoch) = (value, epoch);
+        State = Better(value, State.Reference, options?.MinimumChange ?? 0f) ? State with { Reference = value, Without = 0 } : State with { Without = State.Without + 1 };
+        if (!Better(value, State.Best, 0)) return false;
+        State = State with { Best = value, BestEpoch = epoch };
         return true;
     }
 
     /// <summary>False for NaN; true for the first number.</summary>
-    private bool Better(double value, double? than, float change) =>
-        !double.IsNaN(value) && (than is not { } old || (_more ? value > old && value - old >= change : value < old && old - value >= change));
+    private bool Better(double value, double than, float change) =>
+        !double.IsNaN(value) && (double.IsNaN(than) || (_more ? value > than && value - than >= change : value < than && than - value >= change));
 }
+
+/// <summary>What a <see cref="StoppingRule"/> remembers.</summary>
+/// <param name="Best">The best value; NaN before the first number.</param>
+/// <param name="Reference">The last value that was an improvement by enough; NaN before the first number.</param>
+/// <param name="Without">Epochs since then.</param>
+/// <param name="BestEpoch">That of the best value, from 1; 0 before.</param>
+internal sealed record StoppingState(double Best, double Reference, int Without, int BestEpoch);

@@ -18,6 +18,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
     private readonly IHostEnvironment _environment;
     private readonly Options _options;
     private readonly ScoringTask? _asked;
+    private readonly uint? _askedSeed;
     private readonly uint _seed;
 
     /// <summary>A trainer whose task is that of the loss, or of the label column.</summary>
@@ -35,7 +36,8 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         _options = options.Copy();
         _options.Validate();
         _asked = TrainingTask.Asked(task, _options.Loss);
-        _seed = unchecked((uint)(_options.Seed ?? Catalogs.Seed(environment) ?? Random.Shared.Next()));
+        _askedSeed = unchecked((uint?)(_options.Seed ?? Catalogs.Seed(environment)));
+        _seed = _askedSeed ?? (uint)Random.Shared.Next();
     }
 
     /// <summary>The columns that the transformer will give, as a stock trainer of the same task answers it.</summary>
@@ -50,13 +52,15 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
     /// <summary>Trains.</summary>
     /// <param name="input">Rows with the feature and label columns. They are read once to check and count them, and again in each epoch if they do not fit in memory.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column or the network's end does not fit; the message names it.</exception>
-    /// <exception cref="InvalidOperationException">The data have no rows, one class only, or a row that cannot be trained on; or the training diverged.</exception>
+    /// <exception cref="InvalidOperationException">The data have no rows, one class only, or a row that cannot be trained on; the training diverged; or <see cref="Options.CheckpointPath"/> names a file of another training.</exception>
     /// <exception cref="DeviceLostException">The GPU was lost in the middle of the training; the exception has the model of an earlier epoch, if one was kept.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled before the first update.</exception>
     public MixedPrecisionTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
         _options.CancellationToken.ThrowIfCancellationRequested();
+        var checkpoint = _options.CheckpointPath is { } path ? new CheckpointFile(path) : null;
+        uint seed = _askedSeed ?? checkpoint?.Seed ?? _seed;
         var host = _environment.Register(Name);
         using var channel = host.Start("Fit");
 
@@ -67,7 +71,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         var device = DeviceSelector.Select(_options.Device, Catalogs.GpuDeviceId(_environment), Catalogs.FallbackToCpu(_environment),
             line => channel.Warning(MessageSensitivity.None, line), _options.Threads);
         // On a thread of its own: a source that blocks must not keep a cancelled Fit.
-        var data = Task.Factory.StartNew(() => TrainingData.Load(input, columns, _options, loss, _asked, _seed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+        var data = Task.Factory.StartNew(() => TrainingData.Load(input, columns, _options, loss, _asked, seed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
             .WaitAsync(_options.CancellationToken).GetAwaiter().GetResult();
         var sample = data.Training.Sample(ExportGate.SampleRows);
 
@@ -79,7 +83,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         PlanOptions? plan = null;
         try
         {
-            using var run = new TrainingRun(_options, network, loss, data, device, _seed, new TrainingLog(channel));
+            using var run = new TrainingRun(_options, network, loss, data, device, seed, new TrainingLog(channel), checkpoint);
             plan = run.Plan.Options;
             (trained, report) = run.Run();
         } // frees the device before the export is checked there
@@ -96,7 +100,22 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
                 throw new DeviceLostException($"{e.Message} That model cannot be used: {bad.Message}", null, e.InnerException!);
             }
         }
-        return Model(trained, plan, device, report);
+        var model = Model(trained, plan, device, report);
+        if (checkpoint is not null && report.StopReason is not StopReason.Cancelled) Delete(checkpoint, channel); // not before the model has passed its check
+        return model;
+    }
+
+    /// <summary>A file that stays is no reason to lose the model.</summary>
+    private static void Delete(CheckpointFile checkpoint, IChannel channel)
+    {
+        try
+        {
+            checkpoint.Delete();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            channel.Warning(MessageSensitivity.None, $"The checkpoint {checkpoint} could not be deleted ({e.Message.TrimEnd('.')}): delete it, or the next training with these options goes on from it.");
+        }
     }
 
     internal static Optimizer DefaultOptimizer(float learningRate = 1e-3f) => new Adam(learningRate);

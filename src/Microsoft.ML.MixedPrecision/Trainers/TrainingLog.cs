@@ -25,6 +25,11 @@ internal sealed class TrainingLog(IChannel channel)
 
     public void Resident(string which, RowStore rows) => Info($"The {which} rows are on the device ({(long)rows.Count * rows.RowBytes:N0} bytes): each batch is gathered there.");
 
+    public void Resumed(CheckpointFile file, int epochs, int all) => Info($"Going on behind epoch {epochs} of {all}, from the checkpoint {file}.");
+
+    public void NoCheckpoint(CheckpointFile file, int epoch, Exception cause) => channel.Warning(MessageSensitivity.None,
+        FormattableString.Invariant($"The checkpoint {file} could not be written after epoch {epoch} ({cause.Message.TrimEnd('.')}). The training goes on; what an earlier epoch wrote stays."));
+
     public void Step(string note) => Info($"{note}");
 
     /// <summary>Says what happened to the loss scale between two reports.</summary>
@@ -46,11 +51,12 @@ internal sealed class TrainingLog(IChannel channel)
 
     public void NoProfile() => Info($"No profile: the training ended before an update could be timed.");
 
-    public void End(TrainingReport report, bool restored, int epochs)
+    /// <param name="resumable">Which epoch another Fit would go on behind, and from where; empty where none can.</param>
+    public void End(TrainingReport report, bool restored, int epochs, string resumable)
     {
         string model = restored ? $"the model of epoch {report.ModelEpoch}, the best of the validation" : "the last model";
         if (report.StopReason == StopReason.Cancelled)
-            channel.Warning(MessageSensitivity.None, FormattableString.Invariant($"The training was cancelled in epoch {report.Epochs.Count + 1} of {epochs}: Fit returns {model}."));
+            channel.Warning(MessageSensitivity.None, FormattableString.Invariant($"The training was cancelled in epoch {report.Epochs.Count + 1} of {epochs}: Fit returns {model}.{resumable}"));
         else if (report.StopReason == StopReason.EarlyStopping)
             Info($"Stopped early after epoch {report.Epochs.Count} of {epochs}: Fit returns {model}.");
         Info($"Done: {report.Epochs.Count} epoch{(report.Epochs.Count == 1 ? "" : "s")}, {report.AppliedUpdates} updates applied, {report.SkippedUpdates} skipped, {report.Duration.TotalSeconds:F1} s on {report.Device}.");

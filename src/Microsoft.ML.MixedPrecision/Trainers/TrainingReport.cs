@@ -46,6 +46,9 @@ public sealed class TrainingReport
     /// <summary>The epochs, in order; after a cancellation or the loss of the device without the one that was not finished.</summary>
     public IReadOnlyList<EpochReport> Epochs { get; internal init; } = [];
 
+    /// <summary>How many of the epochs an earlier Fit had trained, whose <see cref="MixedPrecisionTrainer.Options.CheckpointPath"/> this one found.</summary>
+    public int ResumedEpochs { get; internal init; }
+
     /// <summary>Why it ended.</summary>
     public StopReason StopReason { get; internal init; }
 
@@ -85,6 +88,6 @@ public sealed class TrainingReport
     /// <summary>Where the time of a step goes; null without <see cref="MixedPrecisionTrainer.Options.Profile"/>, and where the training was cancelled before it could be timed.</summary>
     public TrainingProfile? Profile { get; internal init; }
 
-    /// <summary>From the first epoch to the end of the last.</summary>
+    /// <summary>From the first epoch to the end of the last, without the time between a Fit and the one that resumed it.</summary>
     public TimeSpan Duration { get; internal init; }
 }

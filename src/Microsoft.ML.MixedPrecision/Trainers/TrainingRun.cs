@@ -35,21 +35,25 @@ internal sealed class TrainingRun : IDisposable
     private TrainedNetwork? _best, _spare;
     private (TrainedNetwork Network, int Epoch)? _kept; // on a device that can be lost
     private TimeSpan _keptFor; // the time that copies of the model took
-    private readonly (int First, int Count) _profiled;
+    private (int First, int Count) _profiled;
     private StepProfiler? _profiler;
     private TrainingProfile? _profile;
-    private int _updates; // applied or skipped
+    private int _updates; // applied or skipped, by this run
+    private readonly CheckpointFile? _checkpoint;
+    private IReadOnlyList<(string What, string Value)> _identity = [];
+    private int _resumed; // epochs that an earlier run trained
+    private TimeSpan _before; // their time
+    private TimeSpan _writing; // the time that checkpoints took
 
-    public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log)
+    public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log, CheckpointFile? checkpoint = null)
     {
-        (_options, _data, _device, _seed, _log) = (options, data, device, seed, log);
+        (_options, _data, _device, _seed, _log, _checkpoint) = (options, data, device, seed, log, checkpoint);
         Batches = (data.Training.Rows + options.BatchSize - 1) / options.BatchSize;
         _plan = PlanBuilder.Build(network, NewPlanOptions(loss, options.BatchSize));
         _rule = new StoppingRule(options.EarlyStopping);
         _session = Open(loss);
         _order = data.Training.Store is { } store && _session.Keep(store) ? [.. Enumerable.Range(0, store.Count)] : null;
         _validationIsThere = data.Validation?.Store is { } validation && _session.KeepForEvaluation(validation);
-        if (options.Profile) (_profiler, _profiled) = (new StepProfiler(_plan, _session.Device), StepProfiler.Window(_plan.Options.TotalUpdates));
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
         _last = new StepReport(0, 0, 0, 0, 0, 0, 0, options.Precision == Precision.Mixed ? _plan.Options.LossScale.Initial : 1f, 0, null);
     }
@@ -98,11 +102,13 @@ internal sealed class TrainingRun : IDisposable
         _log.Start(_session.Device, _device.Explanation, _plan, _data, _options);
         if (_order is not null) _log.Resident("training", _data.Training.Store!);
         if (_validationIsThere) _log.Resident("validation", _data.Validation!.Store!);
+        Resume();
+        if (_options.Profile) (_profiler, _profiled) = (new StepProfiler(_plan, _session.Device), StepProfiler.Window(_plan.Options.TotalUpdates - _last.Applied - _last.Skipped));
         _clock.Start();
-        var reason = StopReason.Completed;
+        var reason = _rule.Stop ? StopReason.EarlyStopping : StopReason.Completed;
         try
         {
-            for (int epoch = 1; epoch <= _options.Epochs && reason == StopReason.Completed; epoch++)
+            for (int epoch = _resumed + 1; epoch <= _options.Epochs && reason == StopReason.Completed; epoch++)
                 if (RunEpoch(epoch, token)) reason = StopReason.EarlyStopping;
             CheckEnd();
         }
@@ -115,6 +121,36 @@ internal sealed class TrainingRun : IDisposable
         return Result(reason);
     }
 
+    /// <summary>Goes on where an earlier run wrote its last checkpoint, if it did.</summary>
+    private void Resume()
+    {
+        if (_checkpoint is null) return;
+        _identity = TrainingIdentity.Of(_plan, _options, _data, _seed);
+        if (_checkpoint.Read(_identity, _session) is not { } run) return;
+        _epochs.AddRange(run.Epochs);
+        (_resumed, _microSteps, _before, _rule.State, _best) = (run.Epochs.Count, run.Passes, run.Duration, run.Rule, run.Best);
+        (_last, _totals) = (_session.ReadReport(), new EpochTotals(run.Epochs[^1].Loss, 1, run.Epochs[^1].Metric));
+        _log.Resumed(_checkpoint, _resumed, _options.Epochs);
+    }
+
+    /// <summary>A disk that is full does not end a training.</summary>
+    private void WriteCheckpoint(int epoch)
+    {
+        var start = _clock.Elapsed;
+        try
+        {
+            _checkpoint?.Write(_identity, _seed, new RunState(_epochs, _microSteps, _before + _clock.Elapsed, _rule.State, _best), _session);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _log.NoCheckpoint(_checkpoint!, epoch, e);
+        }
+        _writing += _clock.Elapsed - start;
+    }
+
+    /// <summary>What a message says of the checkpoint; empty where there is none.</summary>
+    private string Resumable => _checkpoint?.Seed is null ? "" : $" A Fit with the same data and options goes on from the checkpoint {_checkpoint}.";
+
     /// <summary>What is left when the driver no longer answers: a model on the host, if one was copied in time.</summary>
     private TrainingLostException Lost(AcceleratorException cause)
     {
@@ -124,7 +160,7 @@ internal sealed class TrainingRun : IDisposable
             ? FormattableString.Invariant($"The model of epoch {model.Epoch}{(_data.Validation is null ? "" : ", the best of the validation,")} is kept: {nameof(DeviceLostException)}.{nameof(DeviceLostException.Model)}")
             : "No model of an earlier epoch is kept";
         return new TrainingLostException(FormattableString.Invariant(
-            $"{_session.Device}: lost in epoch {Math.Min(_epochs.Count + 1, _options.Epochs)} of {_options.Epochs}, after {_last.Applied} updates ({cause.Message.TrimEnd('.')}). {kept}. See what the system's log says of the device, and train again, there or on the CPU (Device = \"cpu\")."),
+            $"{_session.Device}: lost in epoch {Math.Min(_epochs.Count + 1, _options.Epochs)} of {_options.Epochs}, after {_last.Applied} updates ({cause.Message.TrimEnd('.')}). {kept}. See what the system's log says of the device, and train again, there or on the CPU (Device = \"cpu\").{Resumable}"),
             _kept?.Network, Report(StopReason.DeviceLost, _kept?.Epoch ?? 0), cause);
     }
 
@@ -138,7 +174,7 @@ internal sealed class TrainingRun : IDisposable
         bool restores = Restores(reason);
         EndProfile();
         var report = Report(reason, restores ? _rule.BestEpoch : _epochs.Count);
-        _log.End(report, restores, _options.Epochs);
+        _log.End(report, restores, _options.Epochs, Resumable);
         if (restores) return (_best!, report);
         _session.EndTraining(); // the copy of the weights then needs no memory that the training did not
         return (TrainedNetwork.From(_session, _session.CanBeLost ? _spare : _best), report);
@@ -147,6 +183,7 @@ internal sealed class TrainingRun : IDisposable
     private TrainingReport Report(StopReason reason, int modelEpoch) => new(_plan)
     {
         Epochs = _epochs,
+        ResumedEpochs = _resumed,
         StopReason = reason,
         ModelEpoch = modelEpoch,
         AppliedUpdates = _last.Applied,
@@ -156,7 +193,7 @@ internal sealed class TrainingRun : IDisposable
         Device = _session.Device,
         DeviceReason = _device.Explanation,
         Seed = unchecked((int)_seed),
-        Duration = _clock.Elapsed,
+        Duration = _before + _clock.Elapsed,
         Profile = _profile,
     };
 
@@ -166,7 +203,7 @@ internal sealed class TrainingRun : IDisposable
     /// </summary>
     private void Keep(int epoch, bool isBest)
     {
-        bool wanted = isBest && (_options.EarlyStopping is { RestoreBest: true } || _options.CancellationToken.CanBeCanceled);
+        bool wanted = isBest && (_options.EarlyStopping is { RestoreBest: true } || _options.CancellationToken.CanBeCanceled || _checkpoint is not null);
         if (!_session.CanBeLost)
         {
             if (wanted) _best = TrainedNetwork.From(_session, _best);
@@ -219,6 +256,7 @@ internal sealed class TrainingRun : IDisposable
         _epochs.Add(report);
         _log.Epoch(report, _options.Epochs);
         if (epoch == 1 && _session.StepNote is { } note) _log.Step(note);
+        if (epoch < _options.Epochs && _clock.Elapsed >= _writing * _options.LeastTimePerCheckpoint) WriteCheckpoint(epoch);
         Tell(epoch, batch, validation);
         return _rule.Stop && epoch < _options.Epochs;
     }
@@ -323,7 +361,7 @@ internal sealed class TrainingRun : IDisposable
     {
         if (_options.Progress is not { } progress) return;
         var elapsed = _clock.Elapsed;
-        double done = (epoch - 1) + (double)batch / Batches;
+        double done = (epoch - 1) + (double)batch / Batches, here = done - _resumed;
         progress.Report(new TrainingProgress
         {
             Epoch = epoch,
@@ -340,7 +378,7 @@ internal sealed class TrainingRun : IDisposable
             SkippedUpdates = _last.Skipped,
             SamplesPerSecond = _trainedRows / Math.Max(elapsed.TotalSeconds, 1e-9),
             Elapsed = elapsed,
-            Remaining = elapsed * ((_options.Epochs - done) / done),
+            Remaining = elapsed * ((_options.Epochs - done) / here),
             IsEndOfEpoch = _epochs.Count == epoch,
         });
     }

@@ -51,6 +51,22 @@ public sealed class DeviceLostTests
             CollectionAssert.AreEqual(whole.Kept!.Parameter(whole.Kept.Layers.First(l => l.Node == node).Node, 0), e.Kept.Parameter(node, 0));
     }
 
+    [TestMethod]
+    public void The_checkpoint_of_the_last_finished_epoch_is_named()
+    {
+        string folder = Directory.CreateTempSubdirectory("lost").FullName, path = Path.Combine(folder, "training.checkpoint");
+        try
+        {
+            var (e, _) = Train(lostAfter: 2 * StepsOfEpoch + 2, o => o.CheckpointPath = path);
+            Assert.EndsWith($"A Fit with the same data and options goes on from the checkpoint {path}.", e.Message);
+            Assert.IsTrue(File.Exists(path));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     private static readonly Network Trained = TrainerData.Network.Linear(TrainerData.Classes);
 
     private static (TrainingLostException Error, LosingBackend Device) Train(int lostAfter, Action<MixedPrecisionTrainer.Options> change, int copiesUntilLost = int.MaxValue)
@@ -66,7 +82,7 @@ public sealed class DeviceLostTests
         var data = TrainingData.Load(TrainerData.Keyed(ml, 40), columns, options, loss, null, 1);
         LosingBackend? device = null;
         using var channel = ((IChannelProvider)ml).Start("DeviceLostTests");
-        using var run = new TrainingRun(options, Trained, loss, data, new DeviceChoice(precision => device = new LosingBackend(precision, lostAfter, copiesUntilLost), "for a test"), 1, new TrainingLog(channel));
+        using var run = new TrainingRun(options, Trained, loss, data, new DeviceChoice(precision => device = new LosingBackend(precision, lostAfter, copiesUntilLost), "for a test"), 1, new TrainingLog(channel), options.CheckpointPath is { } path ? new CheckpointFile(path) : null);
         return (Assert.ThrowsExactly<TrainingLostException>(() => run.Run()), device!);
     }
 

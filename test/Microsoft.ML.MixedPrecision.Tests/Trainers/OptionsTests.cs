@@ -35,6 +35,7 @@ public sealed class OptionsTests
         Case("EarlyStopping.Patience", o => (o.ValidationFraction, o.EarlyStopping) = (0.5f, new EarlyStopping(Patience: 0))),
         Case("EarlyStopping.MinimumChange", o => (o.ValidationFraction, o.EarlyStopping) = (0.5f, new EarlyStopping(MinimumChange: float.NaN))),
         Case("EarlyStopping.Metric", o => (o.ValidationFraction, o.EarlyStopping) = (0.5f, new EarlyStopping((EarlyStoppingMetric)9))),
+        Case("CheckpointPath", o => o.CheckpointPath = " "),
         Case("LearningRate", o => o.Optimizer = new Sgd(0f)),
         Case("LearningRate", o => o.Optimizer = new Sgd(float.NaN)),
         Case("LabelSmoothing", o => o.Loss = new SoftmaxCrossEntropy(1f)),

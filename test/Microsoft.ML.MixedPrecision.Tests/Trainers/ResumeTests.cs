@@ -1,0 +1,173 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>Trainings that end in the middle, and go on from their checkpoint.</summary>
+[TestClass]
+public sealed class ResumeTests
+{
+    private const int Epochs = 5, EndsAfter = 2;
+
+    private readonly MLContext _ml = new(seed: 1);
+    private readonly List<string> _log = [];
+    private readonly string _folder = Directory.CreateTempSubdirectory("resume").FullName;
+
+    public ResumeTests() => _ml.Log += (_, e) => _log.Add(e.Message);
+
+    private string File => Path.Combine(_folder, "training.checkpoint");
+
+    [TestCleanup]
+    public void Remove() => Directory.Delete(_folder, recursive: true);
+
+    public static IEnumerable<object[]> Trainings =>
+    [
+        Training("mixed", _ => { }),
+        Training("single", o => o.Precision = Precision.Single),
+        Training("running statistics, dropout, Adam's moments, a schedule", o => (o.Network, o.Optimizer, o.Schedule) =
+            (Network.Vector(TrainerData.Features).Linear(16).BatchNorm().Relu().Dropout(0.3f), new Adam(1e-2f), Schedule.Cosine(warmup: 3))),
+        Training("a group of batches across the end of the epoch", o => o.GradientAccumulationSteps = 4), // of 7 batches
+        Training("the best epoch of a validation", o => (o.ValidationFraction, o.EarlyStopping, o.Optimizer) = (0.3f, new EarlyStopping(Patience: 2), new Sgd(2f, 0.9f))),
+        Training("rows read in each epoch", o => o.CacheBytes = 30 * 16),
+        Training("rows in order", o => o.Shuffle = false),
+        Training("a GPU's kernels", o => o.Device = "simulator"),
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(Trainings))]
+    public void They_give_the_file_of_a_training_that_did_not_end(string name, Action<MixedPrecisionTrainer.Options> change)
+    {
+        using var whole = Fit(change);
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(change, Interrupted(new Kill())));
+        Assert.AreEqual(Kill.Text, e.Message);
+        using var resumed = Fit(change, o => o.CheckpointPath = File);
+
+        CollectionAssert.AreEqual(TrainerData.Onnx(whole, OnnxPrecision.Single), TrainerData.Onnx(resumed, OnnxPrecision.Single), name);
+        CollectionAssert.AreEqual(Comparable(whole.Report), Comparable(resumed.Report), name);
+        Assert.AreEqual((whole.Report.ModelEpoch, whole.Report.StopReason, whole.Report.AppliedUpdates, whole.Report.SkippedUpdates),
+            (resumed.Report.ModelEpoch, resumed.Report.StopReason, resumed.Report.AppliedUpdates, resumed.Report.SkippedUpdates));
+        Assert.AreEqual((0, EndsAfter), (whole.Report.ResumedEpochs, resumed.Report.ResumedEpochs));
+        Assert.Contains($"Going on behind epoch {EndsAfter} of {Epochs}, from the checkpoint {File}.", string.Join('\n', _log));
+        Assert.IsEmpty(Directory.GetFileSystemEntries(_folder), "The training has ended by itself: nothing is left.");
+    }
+
+    [TestMethod]
+    public void A_cancellation_is_a_pause()
+    {
+        using var whole = Fit(_ => { });
+        using var source = new CancellationTokenSource();
+        using var paused = Fit(Interrupted(new Cancel(source)), o => o.CancellationToken = source.Token);
+        Assert.AreEqual((StopReason.Cancelled, EndsAfter), (paused.Report.StopReason, paused.Report.ModelEpoch));
+        Assert.Contains($"A Fit with the same data and options goes on from the checkpoint {File}.", string.Join('\n', _log));
+        using var resumed = Fit(o => o.CheckpointPath = File);
+        CollectionAssert.AreEqual(TrainerData.Onnx(whole), TrainerData.Onnx(resumed));
+    }
+
+    [TestMethod]
+    public void The_seed_is_that_of_the_file_where_none_is_given()
+    {
+        var ml = new MLContext();
+        using var source = new CancellationTokenSource();
+        var data = TrainerData.Keyed(_ml, 100);
+        MixedPrecisionTransformer Fit(Action<MixedPrecisionTrainer.Options> change) =>
+            new MixedPrecisionTrainer(ml, TrainerData.Options(o => { (o.Epochs, o.Seed, o.LeastTimePerCheckpoint) = (Epochs, null, 0); change(o); })).Fit(data);
+
+        using var paused = Fit(o => { Interrupted(new Cancel(source))(o); o.CancellationToken = source.Token; });
+        using var resumed = Fit(o => o.CheckpointPath = File);
+        using var whole = Fit(o => o.Seed = paused.Report.Seed);
+        Assert.AreEqual(paused.Report.Seed, resumed.Report.Seed);
+        CollectionAssert.AreEqual(TrainerData.Onnx(whole), TrainerData.Onnx(resumed));
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(OptionsTests.Changing), typeof(OptionsTests))]
+    public void Another_training_does_not_go_on_from_it(string field, Action<MixedPrecisionTrainer.Options> change)
+    {
+        Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.Epochs = 4, Interrupted(new Kill()), o => o.Epochs = 4));
+        byte[] before = System.IO.File.ReadAllBytes(File);
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.Epochs = 4, change, o => o.CheckpointPath = File), field);
+        Assert.StartsWith($"CheckpointPath: {File} is of another training: of ", e.Message, field);
+        Assert.EndsWith("or delete the file to train from the start.", e.Message);
+        CollectionAssert.AreEqual(before, System.IO.File.ReadAllBytes(File), "What was learned is lost.");
+    }
+
+    [TestMethod]
+    public void Other_rows_do_not_go_on_from_it()
+    {
+        Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Interrupted(new Kill())));
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() =>
+            new MixedPrecisionTrainer(_ml, TrainerData.Options(o => (o.Epochs, o.CheckpointPath) = (Epochs, File))).Fit(TrainerData.Keyed(_ml, 100, seed: 4)));
+        Assert.Contains("is of another training: of the rows to train on it expects 100 (checksum ", e.Message);
+    }
+
+    [TestMethod]
+    [DataRow(0, "begins like another kind of file")]
+    [DataRow(4, "expected version 1, got")]
+    [DataRow(20, "")]
+    public void A_file_that_is_none_is_said_to_be_none_and_kept(int place, string why)
+    {
+        Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Interrupted(new Kill())));
+        byte[] bytes = System.IO.File.ReadAllBytes(File);
+        bytes[place] ^= 0xFF;
+        System.IO.File.WriteAllBytes(File, place == 20 ? bytes[..^5] : bytes);
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.CheckpointPath = File));
+        Assert.StartsWith("CheckpointPath: ", e.Message);
+        Assert.Contains(why, e.Message);
+        Assert.IsTrue(System.IO.File.Exists(File));
+    }
+
+    [TestMethod]
+    public void A_folder_that_is_not_there_is_said_before_anything_is_read()
+    {
+        var e = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.CheckpointPath = Path.Combine(_folder, "none", "x")));
+        Assert.StartsWith("CheckpointPath: expected a file in a folder that exists, got ", e.Message);
+    }
+
+    [TestMethod]
+    public void They_are_written_as_often_as_they_take_little_of_the_time()
+    {
+        // No training of milliseconds is a million times as long as a write: the one after the first epoch is the only one.
+        Assert.ThrowsExactly<InvalidOperationException>(() => Fit(Interrupted(new Kill()), o => o.LeastTimePerCheckpoint = 1_000_000));
+        using var resumed = Fit(o => o.CheckpointPath = File);
+        Assert.AreEqual(1, resumed.Report.ResumedEpochs);
+    }
+
+    [TestMethod]
+    public void A_checkpoint_that_cannot_be_written_does_not_end_the_training()
+    {
+        Directory.CreateDirectory(File + ".tmp"); // where the next one is written before it replaces the last
+        using var model = Fit(o => o.CheckpointPath = File);
+        using var whole = Fit(_ => { });
+        CollectionAssert.AreEqual(TrainerData.Onnx(whole), TrainerData.Onnx(model));
+        Assert.Contains($"The checkpoint {File} could not be written after epoch 1 (", string.Join('\n', _log));
+    }
+
+    private MixedPrecisionTransformer Fit(params Action<MixedPrecisionTrainer.Options>[] changes) =>
+        new MixedPrecisionTrainer(_ml, TrainerData.Options(o =>
+        {
+            (o.Epochs, o.LeastTimePerCheckpoint) = (Epochs, 0);
+            foreach (var change in changes) change(o);
+        })).Fit(TrainerData.Keyed(_ml, 100));
+
+    private Action<MixedPrecisionTrainer.Options> Interrupted(IProgress<TrainingProgress> by) => o => (o.CheckpointPath, o.Progress) = (File, by);
+
+    private static object[] Training(string name, Action<MixedPrecisionTrainer.Options> change) => [name, change];
+
+    private static EpochReport[] Comparable(TrainingReport report) => [.. report.Epochs.Select(e => e with { Duration = default })];
+
+    /// <summary>Ends a training at once, behind an epoch.</summary>
+    private sealed class Kill : IProgress<TrainingProgress>
+    {
+        public const string Text = "Killed.";
+
+        public void Report(TrainingProgress value)
+        {
+            if (value is { IsEndOfEpoch: true, Epoch: EndsAfter }) throw new InvalidOperationException(Text);
+        }
+    }
+
+    private sealed class Cancel(CancellationTokenSource source) : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+        {
+            if (value is { IsEndOfEpoch: true, Epoch: EndsAfter }) source.Cancel();
+        }
+    }
+}
