@@ -24,6 +24,7 @@ internal sealed class TrainingRun : IDisposable
     private readonly bool _validationIsThere; // on the device
     private Task? _ordering;
     private readonly uint _seed;
+    private readonly CheckpointFile? _checkpoint;
     private readonly List<EpochReport> _epochs = [];
     private readonly Stopwatch _clock = new();
 
@@ -39,11 +40,9 @@ internal sealed class TrainingRun : IDisposable
     private StepProfiler? _profiler;
     private TrainingProfile? _profile;
     private int _updates; // applied or skipped, by this run
-    private readonly CheckpointFile? _checkpoint;
-    private IReadOnlyList<(string What, string Value)> _identity = [];
+    private IReadOnlyList<(string What, string Value)> _identity = []; // of the checkpoint
     private int _resumed; // epochs that an earlier run trained
-    private TimeSpan _before; // their time
-    private TimeSpan _writing; // the time that checkpoints took
+    private TimeSpan _before, _writing; // the time of those, and that checkpoints took
 
     public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log, CheckpointFile? checkpoint = null)
     {
@@ -255,7 +254,7 @@ internal sealed class TrainingRun : IDisposable
             _last.Applied - applied, _last.Skipped - skipped, _clock.Elapsed - _epochStart);
         _epochs.Add(report);
         _log.Epoch(report, _options.Epochs);
-        if (epoch == 1 && _session.StepNote is { } note) _log.Step(note);
+        if (epoch == _resumed + 1 && _session.StepNote is { } note) _log.Step(note);
         if (epoch < _options.Epochs && _clock.Elapsed >= _writing * _options.LeastTimePerCheckpoint) WriteCheckpoint(epoch);
         Tell(epoch, batch, validation);
         return _rule.Stop && epoch < _options.Epochs;

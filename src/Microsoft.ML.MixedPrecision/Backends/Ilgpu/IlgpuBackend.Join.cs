@@ -29,7 +29,8 @@ internal sealed unsafe partial class IlgpuBackend
         if (items <= FewItems) return For(segments, ReduceInOrder<TReduction, TValue, TArguments>, arguments);
         int shift = 0;
         while (shift < 3 && segments >> shift > JoiningGroups) shift++;
-        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(shift == 0 ? MostJoiningThreads : ReductionThreads, 1, 1),
+        int threads = shift == 0 && _device.MostThreads >= MostJoiningThreads ? MostJoiningThreads : ReductionThreads;
+        return ForGroups(new Index3D((segments + (1 << shift) - 1) >> shift, 1, 1), new Index3D(threads, 1, 1),
             JoinParts<TReduction, TValue, TArguments>, new SegmentArguments<TArguments>(arguments, segments, shift));
     }
 

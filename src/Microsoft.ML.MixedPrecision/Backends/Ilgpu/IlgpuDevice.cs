@@ -34,7 +34,7 @@ internal class IlgpuDevice
 
     private static readonly ConcurrentDictionary<(AcceleratorType Type, int Ordinal), Lazy<IlgpuDevice>> Opened = new();
 
-    private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
+    private readonly ConcurrentDictionary<(MethodInfo Method, bool LargeGroups), Lazy<Delegate>> _launchers = new();
 
     /// <summary>What runs kernels that ILGPU groups by itself, and those of more than 64 threads. The simulators share their memory: it is the host's.</summary>
     private readonly Accelerator _forItems;
@@ -126,18 +126,21 @@ internal class IlgpuDevice
     /// one's internals: the arguments' type must be internal at least, not private.
     /// </summary>
     public virtual Action<AcceleratorStream, Index1D, TArguments> Load<TArguments>(Action<Index1D, TArguments> kernel) where TArguments : struct =>
-        (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, method =>
+        (Action<AcceleratorStream, Index1D, TArguments>)Load(kernel.Method, largeGroups: false, method =>
             _forItems.LoadImplicitlyGroupedKernel<Action<AcceleratorStream, Index1D, TArguments>>(method, Math.Min(ItemThreads, _forItems.MaxNumThreadsPerGroup)));
 
     /// <summary>The launcher of a kernel that groups itself (Group, SharedMemory, barriers); compiled at the first call.</summary>
     /// <param name="kernel">Static.</param>
-    /// <param name="threads">Of a group; always the same for a kernel.</param>
+    /// <param name="threads">Of a group.</param>
     /// <param name="limits">For the assembler; always the same for a kernel.</param>
     /// <param name="sharedBytes">Dynamic shared memory; always the same for a kernel.</param>
-    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes) where TArguments : struct =>
-        (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, method => Accelerator is CudaAccelerator cuda
+    public virtual Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel, int threads, KernelSpecialization limits, int sharedBytes) where TArguments : struct
+    {
+        bool large = threads > Accelerator.MaxNumThreadsPerGroup;
+        return (Action<AcceleratorStream, KernelConfig, TArguments>)Load(kernel.Method, large, method => Accelerator is CudaAccelerator cuda
             ? CudaKernels.Load<TArguments>(cuda, method, LimitsFor(cuda.Architecture, limits), sharedBytes)
-            : (threads <= Accelerator.MaxNumThreadsPerGroup ? Accelerator : _forLargeGroups.Value).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method, limits));
+            : (large ? _forLargeGroups.Value : Accelerator).LoadKernel<Action<AcceleratorStream, KernelConfig, TArguments>>(method, limits));
+    }
 
     /// <summary>The limits that make sense for a GPU: on sm_75 shared memory has no room for a second group of the large tile, and registers would be spilled for nothing.</summary>
     public static KernelSpecialization LimitsFor(CudaArchitecture architecture, KernelSpecialization limits) => architecture >= CudaArchitecture.SM_80 ? limits : KernelSpecialization.Empty;
@@ -147,11 +150,11 @@ internal class IlgpuDevice
         ? CPUMemoryBuffer.CreatePageLocked(Accelerator, bytes, 1)
         : CPUMemoryBuffer.Create(Accelerator, bytes, 1);
 
-    private Delegate Load(MethodInfo method, Func<MethodInfo, Delegate> load)
+    private Delegate Load(MethodInfo method, bool largeGroups, Func<MethodInfo, Delegate> load)
     {
         if (!method.IsStatic)
             throw new ArgumentException($"Kernel '{method.DeclaringType?.Name}.{method.Name}': expected a static method, got one of an instance; pass what it needs in the arguments.");
-        return _launchers.GetOrAdd(method, m => new(() => load(m))).Value;
+        return _launchers.GetOrAdd((method, largeGroups), key => new(() => load(key.Method))).Value;
     }
 
     /// <summary>

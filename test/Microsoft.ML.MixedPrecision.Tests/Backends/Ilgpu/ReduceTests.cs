@@ -63,9 +63,20 @@ public sealed class ReduceTests
     [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
     public void Parts_are_joined_in_their_fixed_order(BackendRow row)
     {
-        foreach (var (segments, items, lines) in ((int, int, int)[])[(5, 1, 1), (5, 7, 1), (9, 16, 1), (5, 17, 256), (3, 333, 256), (256, 1100, 256), (257, 75, 32), (700, 30, 16), (4099, 20, 8)])
+        foreach (var (segments, items, lines) in ((int, int, int)[])[(257, 75, 32), (700, 30, 16), (4099, 20, 8), (5, 1, 1), (5, 7, 1), (9, 16, 1), (5, 17, 256), (3, 333, 256), (256, 1100, 256)])
+            Joins((IlgpuBackend)row.Create(), segments, items, lines);
+    }
+
+    [TestMethod]
+    public void A_device_with_small_groups_joins_parts_in_those()
+    {
+        foreach (var (segments, items, lines) in ((int, int, int)[])[(5, 17, 64), (3, 333, 64), (257, 75, 32)]) Joins(new IlgpuBackend(Precision.Single, new SmallGroups()), segments, items, lines);
+    }
+
+    private static void Joins(IlgpuBackend backend, int segments, int items, int lines)
+    {
+        using (backend)
         {
-            using var backend = (IlgpuBackend)row.Create();
             backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 4L * segments * items, [Region.Staging] = 4 * segments });
             var x = new Tensor("x", ElementType.Single, Region.Activations, items, segments) { ArenaOffset = 0 };
             var sums = new Tensor("sums", ElementType.Single, Region.Staging, segments) { ArenaOffset = 0 };
@@ -110,6 +121,12 @@ public sealed class ReduceTests
         run();
         backend.Download(scan.FirstBad, bad);
         CollectionAssert.AreEqual(new[] { first, GradientScan.AllFinite, Length - 1 }, bad);
+    }
+
+    /// <summary>The simulator, as a device that allows 64 threads in a group.</summary>
+    private sealed class SmallGroups() : IlgpuDevice(Simulator.Accelerator, Simulator.Accelerator, new(() => throw new InvalidOperationException("A group is too large.")), "small groups")
+    {
+        public override int MostThreads => 64;
     }
 
     internal readonly record struct Arguments(ArrayView<float> X, ArrayView<int> Lengths, ArrayView<float> Sums, ArrayView<int> Places, int Pitch);
