@@ -139,6 +139,14 @@ public sealed class ResumeTests
         Assert.Contains($"The checkpoint {File} could not be written after epoch 1 (", string.Join('\n', _log));
     }
 
+    [TestMethod]
+    public void A_checkpoint_that_cannot_be_deleted_does_not_cost_the_model()
+    {
+        using var model = Fit(Interrupted(new Obstacle(File)));
+        Assert.AreEqual(StopReason.Completed, model.Report.StopReason);
+        Assert.Contains($"The checkpoint {File} could not be deleted (", string.Join('\n', _log));
+    }
+
     private MixedPrecisionTransformer Fit(params Action<MixedPrecisionTrainer.Options>[] changes) =>
         new MixedPrecisionTrainer(_ml, TrainerData.Options(o =>
         {
@@ -168,6 +176,17 @@ public sealed class ResumeTests
         public void Report(TrainingProgress value)
         {
             if (value is { IsEndOfEpoch: true, Epoch: EndsAfter }) source.Cancel();
+        }
+    }
+
+    /// <summary>Puts a folder where the file is, when nothing more is written.</summary>
+    private sealed class Obstacle(string file) : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+        {
+            if (value is not { IsEndOfEpoch: true, Epoch: Epochs }) return;
+            System.IO.File.Delete(file);
+            Directory.CreateDirectory(file);
         }
     }
 }
