@@ -88,7 +88,7 @@ internal static class HalfLanes
     public static Vector512<short> Upper(Vector512<int> low, Vector512<int> high) =>
         Avx512BW.PermuteVar32x16x2(low.AsInt16(), Vector512<short>.Indices * 2 + Vector512.Create((short)1), high.AsInt16());
 
-    /// <summary>The larger of <paramref name="largest"/> and the powers' magnitudes, for <see cref="InRange"/>.</summary>
+    /// <summary>The larger of <paramref name="largest"/> and the powers' magnitudes, for <see cref="InRange(Vector512{ushort})"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<ushort> Larger(Vector512<ushort> largest, Vector512<short> upper) => Vector512.Max(largest, (upper + upper).AsUInt16()); // the sign drops out
 
@@ -102,4 +102,35 @@ internal static class HalfLanes
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<short> Rounded(Vector512<float> value, Vector512<int> power) => (value + (power + Vector512.Create(Rounder)).AsSingle()).AsInt16();
+
+    // The same in vectors of 256 bits, 16 at once, for AVX2: lanes of 16 bits hold the first eight and the second eight in turn until the end.
+
+    /// <inheritdoc cref="Power(Vector512{float})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> Power(Vector256<float> value) =>
+        Vector256.Max(value.AsInt32() & Vector256.Create(0x7F800000), Vector256.Create(0x38800000)) | (value.AsInt32() & Vector256.Create(int.MinValue));
+
+    /// <summary>The upper halves of 16 powers, in turn: all that is not 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<short> Upper(Vector256<int> low, Vector256<int> high) => Avx2.Blend((low >>> 16).AsInt16(), high.AsInt16(), 0xAA);
+
+    /// <inheritdoc cref="Larger(Vector512{ushort}, Vector512{short})"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> Larger(Vector256<ushort> largest, Vector256<short> upper) => Vector256.Max(largest, (upper + upper).AsUInt16());
+
+    /// <inheritdoc cref="InRange(Vector512{ushort})"/>
+    public static bool InRange(Vector256<ushort> largest) => Vector256.LessThanAll(largest, Vector256.Create((ushort)((127 + 16) << 8)));
+
+    /// <param name="upper">Of both powers.</param>
+    /// <returns>Those of <paramref name="low"/>, then those of <paramref name="high"/>.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<short> Round(Vector256<float> low, Vector256<int> lowPower, Vector256<float> high, Vector256<int> highPower, Vector256<short> upper)
+    {
+        var halves = (Avx2.Blend(Rounded(low, lowPower).AsInt16(), (Rounded(high, highPower) << 16).AsInt16(), 0xAA) + (upper << 3)) ^ (upper & Vector256.Create(short.MinValue));
+        var apart = Avx2.Shuffle(halves.AsByte(), Vector256.Create((byte)0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+        return Avx2.Permute4x64(apart.AsInt64(), 0b11_01_10_00).AsInt16();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Rounded(Vector256<float> value, Vector256<int> power) => (value + (power + Vector256.Create(Rounder)).AsSingle()).AsInt32();
 }
