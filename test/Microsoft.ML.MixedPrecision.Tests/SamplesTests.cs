@@ -77,8 +77,7 @@ public sealed partial class SamplesTests
     {
         string program = Path.Combine(Repository.Root, "samples", sample, "bin", "Release", "net10.0", sample + ".dll");
         if (!File.Exists(program)) Assert.Inconclusive("The samples are not built here: build the solution in Release.");
-        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
-        var start = new ProcessStartInfo(host, [program, .. arguments]) { WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(DotnetHost.Program, [program, .. arguments]) { WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["CORECLR_ENABLE_PROFILING"] = "0"; // The probes of the tests' coverage would make a training of seconds one of many minutes.
         return Process.Start(start)!;
     }

@@ -27,7 +27,7 @@ internal sealed class CheckpointFile
 
     public override string ToString() => _path;
 
-    /// <summary>Writes the file. A session and a run after an epoch.</summary>
+    /// <summary>Writes what a run and its session hold after an epoch.</summary>
     /// <exception cref="IOException">It cannot be written; the one before is still there.</exception>
     /// <exception cref="UnauthorizedAccessException">The same.</exception>
     public void Write(IReadOnlyList<(string What, string Value)> identity, uint seed, RunState run, TrainingSession session)

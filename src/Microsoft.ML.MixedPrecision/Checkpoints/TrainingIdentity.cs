@@ -16,7 +16,7 @@ internal static class TrainingIdentity
             return
             [
                 .. plan.Layers.Select((layer, i) => ($"layer {i}", $"{layer.Name} ({layer.Node.Op?.Kind ?? "Input"}, {layer.Node.Shape})")),
-                .. plan.Parameters.Parameters.Select(p => ($"the shape of {p.Name}", $"{new Shapes(p.Spec.Dimensions)}")),
+                .. plan.Parameters.Parameters.Select(p => ($"the shape of {p.Name}", string.Join('x', p.Spec.Dimensions))),
                 ("Loss", $"{plan.Options.Loss}"),
                 ("Optimizer", $"{plan.Options.Optimizer}"),
                 ("Schedule", $"{plan.Options.Schedule}"),
@@ -43,9 +43,4 @@ internal static class TrainingIdentity
     /// <summary>Of floats, after those that gave <paramref name="before"/>: differs where they, or their order, do, in all likelihood.</summary>
     public static ulong Checksum(ReadOnlySpan<float> values, ulong before = 0) =>
         unchecked((before + TensorPrimitives.Sum(MemoryMarshal.Cast<float, uint>(values))) * 0x9E37_79B9_7F4A_7C15 + (ulong)values.Length);
-
-    private readonly record struct Shapes(IReadOnlyList<int> Dimensions)
-    {
-        public override string ToString() => string.Join('x', Dimensions);
-    }
 }

@@ -13,6 +13,9 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
     /// <summary>Sum of the weights.</summary>
     public double Weight { get; private set; }
 
+    /// <summary>Whether the first pass takes the <see cref="Checksum"/>.</summary>
+    public bool HasChecksum { get; init; }
+
     /// <summary>Of all rows in their order, as they are trained on: <see cref="TrainingIdentity"/>.</summary>
     public ulong Checksum { get; private set; }
 
@@ -31,7 +34,7 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
         if (!accepts(row.Row)) return false;
         Rows++;
         Weight += row.Weight;
-        Checksum = TrainingIdentity.Checksum(row.Values, TrainingIdentity.Checksum([row.Weight, row.Class], TrainingIdentity.Checksum(row.Features, Checksum)));
+        if (HasChecksum) Checksum = TrainingIdentity.Checksum(row.Values, TrainingIdentity.Checksum([row.Weight, row.Class], TrainingIdentity.Checksum(row.Features, Checksum)));
         if (_seen.Length > 0 && !_seen[row.Class])
         {
             _seen[row.Class] = true;

@@ -16,15 +16,16 @@ internal sealed class TrainingData
     public static TrainingData Load(IDataView data, TrainingColumns columns, MixedPrecisionTrainer.Options options, Loss loss, ScoringTask? asked, uint seed)
     {
         var token = options.CancellationToken;
+        bool resumable = options.CheckpointPath is not null;
         var classWeights = ClassWeights(loss, columns);
         var filter = new RowFilter(options.ValidationFraction, seed);
-        var training = new RowSet(data, columns, options.Precision, classWeights, row => !filter.IsValidation(row), options.CacheBytes, "");
+        var training = new RowSet(data, columns, options.Precision, classWeights, row => !filter.IsValidation(row), options.CacheBytes, "") { HasChecksum = resumable };
         RowSet? validation = null;
         if (options.ValidationSet is { } set)
         {
             const string Where = "ValidationSet: ";
             columns.Expect(TrainingColumns.Resolve(set.Schema, options, asked, Where), Where);
-            validation = new RowSet(set, columns, options.Precision, classWeights, _ => true, options.CacheBytes, Where);
+            validation = new RowSet(set, columns, options.Precision, classWeights, _ => true, options.CacheBytes, Where) { HasChecksum = resumable };
             using var reader = new RowReader(set, columns, options.Precision, classWeights, Where);
             for (long i = 0; reader.Read(); i++)
             {
@@ -35,7 +36,7 @@ internal sealed class TrainingData
         }
         else if (options.ValidationFraction > 0f)
         {
-            validation = new RowSet(data, columns, options.Precision, classWeights, filter.IsValidation, options.CacheBytes, "");
+            validation = new RowSet(data, columns, options.Precision, classWeights, filter.IsValidation, options.CacheBytes, "") { HasChecksum = resumable };
         }
 
         using (var reader = new RowReader(data, columns, options.Precision, classWeights, ""))

@@ -49,8 +49,7 @@ public sealed class StockReloadTests
         string packed = Path.Combine(AppContext.BaseDirectory, "..", "stock-reload", "StockReload");
         string program = File.Exists(packed) ? packed : built;
         Assert.IsFalse(File.Exists(Path.Combine(Path.GetDirectoryName(program)!, "Microsoft.ML.MixedPrecision.dll")), "The process must not be able to load this library.");
-        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
-        var start = program == packed ? new ProcessStartInfo(packed, arguments) : new ProcessStartInfo(host, [program, .. arguments]);
+        var start = program == packed ? new ProcessStartInfo(packed, arguments) : new ProcessStartInfo(DotnetHost.Program, [program, .. arguments]);
         start.RedirectStandardOutput = start.RedirectStandardError = true;
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();

@@ -138,8 +138,7 @@ public sealed class CudaDriverTests
     {
         if (s_missing is not null) Assert.Inconclusive(s_missing);
         string log = Path.Combine(s_folder, Path.GetRandomFileName());
-        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
-        var (code, output) = Run(host, [Program, scenario], [("LD_LIBRARY_PATH", s_folder), ("FAKECUDA_LOG", log), .. settings])!.Value;
+        var (code, output) = Run(DotnetHost.Program, [Program, scenario], [("LD_LIBRARY_PATH", s_folder), ("FAKECUDA_LOG", log), .. settings])!.Value;
         return (code, output, File.Exists(log) ? File.ReadAllLines(log) : []);
     }
 

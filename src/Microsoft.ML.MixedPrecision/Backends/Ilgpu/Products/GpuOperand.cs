@@ -88,9 +88,9 @@ internal readonly record struct GpuPatches : IGpuOperand
     /// <summary>X: how far the channel lies from the first tap's first; Y, Z: the tap's distance from the first, in pixels.</summary>
     public OperandPart Column(int column)
     {
-        int tap = _groupChannels.Divide(column), c = column - tap * _groupChannels.Value;
-        int kh = _kernelWidth.Divide(tap), y = kh * _dilationY.Value, x = (tap - kh * _kernelWidth.Value) * _dilationX.Value;
-        return new((y * _width + x) * _channels + c, y, x);
+        var tap = Tap(column);
+        int y = tap.Y * _dilationY.Value, x = tap.Z * _dilationX.Value;
+        return new((y * _width + x) * _channels + tap.X, y, x);
     }
 
     public bool Has(OperandPart row, OperandPart column) => ((uint)(row.Y + column.Y) < (uint)_height) & ((uint)(row.Z + column.Z) < (uint)_width);
@@ -105,8 +105,15 @@ internal readonly record struct GpuPatches : IGpuOperand
     /// <summary>A column for <see cref="GpuMaskedPatches"/>. Y: the bits of its tap.</summary>
     public OperandPart MaskedColumn(int column)
     {
-        int tap = _groupChannels.Divide(column), c = column - tap * _groupChannels.Value, kh = _kernelWidth.Divide(tap), kw = tap - kh * _kernelWidth.Value;
-        return new((kh * _dilationY.Value * _width + kw * _dilationX.Value) * _channels + c, 1 << kh | 1 << (GpuMaskedPatches.MostTaps + kw), 0);
+        var tap = Tap(column);
+        return new((tap.Y * _dilationY.Value * _width + tap.Z * _dilationX.Value) * _channels + tap.X, 1 << tap.Y | 1 << (GpuMaskedPatches.MostTaps + tap.Z), 0);
+    }
+
+    /// <summary>X: a column's channel; Y, Z: its tap.</summary>
+    private OperandPart Tap(int column)
+    {
+        int tap = _groupChannels.Divide(column), kh = _kernelWidth.Divide(tap);
+        return new(column - tap * _groupChannels.Value, kh, tap - kh * _kernelWidth.Value);
     }
 
     /// <summary>The taps of a window that begins at a pixel of one axis: those before the first pixel, and those after the last.</summary>
