@@ -15,12 +15,15 @@ public sealed class FusionTests
     /// <summary>The strided convolution's input gradient takes the activation with it, and the sums of a bias are of its rows, which lie apart.</summary>
     private static readonly Network s_strided = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1).Relu().Conv2d(16, kernel: 3, stride: 2, padding: 1, bias: false).Relu().Flatten().Linear(3);
 
+    /// <summary>Groups are products of their own, which begin at different places of what the activation reads.</summary>
+    private static readonly Network s_grouped = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1).Relu().Conv2d(16, kernel: 3, padding: 1, groups: 2).Relu().Flatten().Linear(3);
+
     private static readonly Network s_summed = Network.Image(7, 6, 2).Conv2d(8, kernel: 3, padding: 1, bias: false).BatchNorm().Relu().Flatten().Linear(16).Relu().Linear(3);
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void A_plan_with_joined_kernels_gives_the_bits_of_one_without(BackendRow row)
     {
-        foreach (var network in (Network[])[s_network, s_strided]) AssertBits(row, network);
+        foreach (var network in (Network[])[s_network, s_strided, s_grouped]) AssertBits(row, network);
     }
 
     private static void AssertBits(BackendRow row, Network network)

@@ -44,25 +44,28 @@ internal unsafe interface ISink
 }
 
 /// <summary>Rows of working storage, <paramref name="pitch"/> elements apart.</summary>
-internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, int pitch, TElement element) : ISink
+/// <param name="data">The tensor's first element: what follows counts places from there.</param>
+/// <param name="start">The first that is stored.</param>
+internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, long start, int pitch, TElement element) : ISink
     where T : unmanaged
     where TStorage : struct, ICpuStorage<T>
     where TElement : unmanaged, ICpuElement
 {
     private readonly T* _data = data;
+    private readonly long _start = start;
     private readonly int _pitch = pitch;
     private readonly TElement _element = element;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(Vector512<float> value, int row, int column)
     {
-        long place = (long)row * _pitch + column;
+        long place = Place(row, column);
         TStorage.Store16(_element.Apply(value, place), _data + place);
     }
 
     public void Store(Vector512<float> value, int row, int column, int count)
     {
-        long place = (long)row * _pitch + column;
+        long place = Place(row, column);
         CpuVector.Store<T, TStorage>(_element.Apply(value, place, count), _data + place, count);
     }
 
@@ -71,10 +74,13 @@ internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, int pitch
     public void Store<TMap>(float* tile, int pitch, int row, int column, int rows, int columns, TMap map) where TMap : unmanaged, IMap
     {
         if (typeof(TMap) == typeof(Plain) && typeof(TElement) == typeof(Unchanged) && columns % CpuVector.Width == 0)
-            TStorage.StoreLines(tile, pitch, rows, _data + (long)row * _pitch + column, _pitch, columns);
+            TStorage.StoreLines(tile, pitch, rows, _data + Place(row, column), _pitch, columns);
         else
             ByElement.Store(tile, pitch, row, column, rows, columns, map, this);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private long Place(int row, int column) => _start + (long)row * _pitch + column;
 }
 
 /// <summary>Columns of working storage, <paramref name="pitch"/> elements apart: the transpose of the result.</summary>
@@ -95,14 +101,16 @@ internal readonly unsafe struct ToColumns<T, TStorage>(T* data, int pitch) : ISi
 }
 
 /// <summary>Each row goes to one pixel of the coarse grid of an <see cref="InputClass"/> in an NHWC image.</summary>
-internal readonly unsafe struct ToGrid<T, TStorage, TElement>(T* data, int pitch, TElement element, Conv2dGeometry g, InputClass rows, InputClass columns) : ISink
+/// <param name="data">As in <see cref="ToRows{T, TStorage, TElement}"/>.</param>
+/// <param name="start">Where the product's C begins.</param>
+internal readonly unsafe struct ToGrid<T, TStorage, TElement>(T* data, long start, int pitch, TElement element, Conv2dGeometry g, InputClass rows, InputClass columns) : ISink
     where T : unmanaged
     where TStorage : struct, ICpuStorage<T>
     where TElement : unmanaged, ICpuElement
 {
     private readonly T* _data = data;
     private readonly TElement _element = element;
-    private readonly long _first = ((long)rows.First * g.Width + columns.First) * pitch;
+    private readonly long _first = start + ((long)rows.First * g.Width + columns.First) * pitch;
     private readonly uint _height = (uint)rows.Pixels, _width = (uint)columns.Pixels;
     private readonly long _image = (long)g.Height * g.Width * pitch, _down = (long)g.Window.Stride.Height * g.Width * pitch, _right = (long)g.Window.Stride.Width * pitch;
 

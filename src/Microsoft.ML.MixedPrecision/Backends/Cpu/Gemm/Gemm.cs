@@ -85,7 +85,7 @@ internal static unsafe class Gemm
                 var one = new Job<TA, TB, Plain, ToRows<float, CpuSingleStorage, Unchanged>>
                 {
                     M = j.M, N = j.N, K0 = k0, K = Math.Min(depth, j.K - k0), A = j.A, B = j.B, Grid = j.Grid,
-                    Sink = new(j.Sums + (long)part * j.M * pitch, pitch, new Unchanged()),
+                    Sink = new(j.Sums + (long)part * j.M * pitch, 0, pitch, new Unchanged()),
                 };
                 one.Whole();
             }

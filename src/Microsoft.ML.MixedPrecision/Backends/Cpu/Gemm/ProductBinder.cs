@@ -25,7 +25,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
 
     private T* Target => cpu.Pointer<T>(product.C) + product.Start;
 
-    private ToRows<T, TStorage, TElement> Rows => new(Target, product.Pitch, element);
+    private ToRows<T, TStorage, TElement> Rows => new(cpu.Pointer<T>(product.C), product.Start, product.Pitch, element);
 
     public Action Bind() => product switch
     {
@@ -98,7 +98,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
                 var taps = new ReversedTaps<T, TStorage>(weights, g, b.Group, y, x);
                 steps.Add(stride == 1
                     ? InputGradient(convolution, gradient, a.Group, y.Pixels, x.Pixels, taps, Rows)
-                    : InputGradient(convolution, gradient, a.Group, y.Pixels, x.Pixels, taps, new ToGrid<T, TStorage, TElement>(Target, product.Pitch, element, g, y, x)));
+                    : InputGradient(convolution, gradient, a.Group, y.Pixels, x.Pixels, taps, new ToGrid<T, TStorage, TElement>(cpu.Pointer<T>(product.C), product.Start, product.Pitch, element, g, y, x)));
             }
         }
         Action[] all = [.. steps];
