@@ -1,0 +1,55 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+/// <summary>Networks that nobody thought of: a seed gives a small one, of any ops in any order with any options that fit.</summary>
+internal static class RandomNetwork
+{
+    /// <summary>An image or a vector, up to eight ops with branches among them, and a vector of <paramref name="outputs"/> at the end.</summary>
+    public static Network Of(int seed, int outputs)
+    {
+        var random = new Random(seed);
+        var x = random.Next(4) == 0
+            ? Network.Vector(random.Next(1, 40))
+            : Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved);
+        for (int ops = random.Next(1, 9); ops > 0; ops--) x = Next(x, random);
+        return x.Flatten().Linear(outputs, bias: random.Next(2) == 0);
+    }
+
+    private static Network Next(Network x, Random random) => random.Next(5) switch
+    {
+        0 => Element(x, random),
+        1 => Branches(x, random),
+        2 => random.Next(3) switch { 0 => x.BatchNorm(), 1 => x.LayerNorm(), _ => x.Softmax() },
+        _ => x.Shape.IsImage ? OfImage(x, random) : Element(x.Linear(random.Next(1, 40), bias: random.Next(2) == 0), random),
+    };
+
+    private static Network Element(Network x, Random random) => random.Next(10) switch
+    {
+        0 => x.Gelu(), 1 => x.Silu(), 2 => x.Sigmoid(), 3 => x.Tanh(), 4 => x.LeakyRelu(0.1f), 5 => x.Dropout(0.3f), _ => x.Relu(),
+    };
+
+    private static Network Branches(Network x, Random random)
+    {
+        var other = Element(x, random);
+        return random.Next(3) switch { 0 => x + other, 1 => x.Multiply(other), _ => Network.Concat(x, other) };
+    }
+
+    private static Network OfImage(Network x, Random random)
+    {
+        var (height, width, channels) = (x.Shape.Height, x.Shape.Width, x.Shape.Channels);
+        int kernel = random.Next(1, Math.Min(4, Math.Min(height, width) + 1)), stride = random.Next(1, 4), padding = random.Next(0, kernel / 2 + 1);
+        switch (random.Next(8))
+        {
+            case 0: return x.MaxPool2d(kernel, stride, padding);
+            case 1: return x.AvgPool2d(kernel, stride, padding);
+            case 2: return x.Conv2d(channels, kernel, stride, padding, groups: channels, bias: random.Next(2) == 0);
+            case 3: return random.Next(3) == 0 ? x.GlobalAvgPool2d() : x;
+            case 4 when channels > 1:
+                int groups = Enumerable.Range(2, channels - 1).First(g => channels % g == 0);
+                return Element(x.Conv2d(groups * random.Next(1, 9), kernel, stride, padding, groups: groups, bias: random.Next(2) == 0), random);
+            default: return Element(x.Conv2d(Channels(random), kernel, stride, padding, bias: random.Next(2) == 0), random);
+        }
+    }
+
+    /// <summary>Few, whole vectors, or neither.</summary>
+    private static int Channels(Random random) => random.Next(3) switch { 0 => random.Next(1, 4), 1 => 8 * random.Next(1, 4), _ => random.Next(4, 20) };
+}
