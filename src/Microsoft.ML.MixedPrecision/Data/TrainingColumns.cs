@@ -54,7 +54,9 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
         var shape = network.InputShape;
         string expected = shape.IsImage
             ? $"a vector of {shape.Size} Single (an image of {shape.Height} x {shape.Width} with {shape.Channels} channel{(shape.Channels == 1 ? "" : "s")})"
-            : $"a vector of {shape.Size} Single";
+            : shape.IsSequence
+                ? $"a vector of {shape.Size} Single (a sequence of {shape.Length} positions with {shape.Channels} feature{(shape.Channels == 1 ? "" : "s")} each)"
+                : $"a vector of {shape.Size} Single";
         if (column.Type is not VectorDataViewType vector)
         {
             throw Misfit(where, "Features", column.Name, expected, $"{column.Type}", column.Type is TextDataViewType
@@ -70,7 +72,14 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
         if (!vector.IsKnownSize)
             throw Misfit(where, "Features", column.Name, expected, "a vector of unknown size", "give it a size: [VectorType(n)] on the property, or a range in LoadColumn");
         if (vector.Size != shape.Size)
-            throw Misfit(where, "Features", column.Name, expected, $"a vector of {vector.Size}", shape.IsImage ? "make height x width x channels of Network.Image the number of pixel values" : $"start the network with Network.Vector({vector.Size})");
+        {
+            throw Misfit(where, "Features", column.Name, expected, $"a vector of {vector.Size}", shape switch
+            {
+                { IsImage: true } => "make height x width x channels of Network.Image the number of pixel values",
+                { IsSequence: true } => "make length x features of Network.Sequence the number of values",
+                _ => $"start the network with Network.Vector({vector.Size})",
+            });
+        }
     }
 
     private static int Classes(DataViewSchema.Column label, string where)

@@ -40,6 +40,34 @@ public static class Architectures
         return x.GlobalAvgPool2d();
     }
 
+    /// <summary>
+    /// The encoder of Vaswani et al. (2017), with layer norms before instead of behind (Xiong et al., 2020), which trains without a warm-up: in each layer x + SelfAttention(LayerNorm(x)), then
+    /// x + Linear(Gelu(Linear(LayerNorm(x)))); a layer norm at the end. PyTorch's TransformerEncoder with norm_first and gelu, without dropout of attention weights.
+    /// </summary>
+    /// <param name="input">A network whose output is a sequence; positions are told apart only where a <see cref="Network.PositionalEmbedding"/> has marked them.</param>
+    /// <param name="layers">At least 1.</param>
+    /// <param name="heads">Of each SelfAttention; divides the features.</param>
+    /// <param name="hidden">Features between the two Linears; by default four times those of the sequence.</param>
+    /// <param name="dropout">Part of each layer's two contributions that is dropped in training; 0.1 by default, at least 0 and below 1.</param>
+    /// <returns>The network, ending in a sequence of the input's shape: before the head, <see cref="Network.GlobalAvgPool1d"/> makes a vector of it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
+    /// <exception cref="ArgumentException">The network's output is not a sequence, or the heads do not divide its features.</exception>
+    public static Network TransformerEncoder(Network input, int layers, int heads, int? hidden = null, float dropout = 0.1f)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentOutOfRangeException.ThrowIfLessThan(layers, 1);
+        var x = input;
+        int features = input.Shape.Channels;
+        for (int layer = 0; layer < layers; layer++)
+        {
+            x += Dropped(x.LayerNorm().SelfAttention(heads));
+            x += Dropped(x.LayerNorm().Linear(hidden ?? 4 * features).Gelu().Linear(features));
+        }
+        return x.LayerNorm();
+
+        Network Dropped(Network y) => dropout == 0f ? y : y.Dropout(dropout);
+    }
+
     private static Network Bottleneck(Network x, int filters, int stride)
     {
         var body = x.Conv2d(filters, 1, bias: false).BatchNorm().Relu()

@@ -47,6 +47,11 @@ public sealed partial class Network
         return Input(Shape.Image(height, width, channels), pixelOrder);
     }
 
+    /// <summary>A network that takes a sequence: a time series, words as vectors, the patches of an image.</summary>
+    /// <param name="length">Positions, at least 1.</param>
+    /// <param name="features">Values at each position, at least 1. The feature column has length x features of them, position after position.</param>
+    public static Network Sequence(int length, int features) => Input(Shape.Sequence(length, features), PixelOrder.Interleaved);
+
     private static Network Input(Shape shape, PixelOrder order)
     {
         var node = new Node(null, [], shape, "Input");
@@ -64,11 +69,14 @@ public sealed partial class Network
         foreach (var input in inputs)
         {
             if (input.InputNode != first.InputNode)
-                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...) or Network.Vector(...) value.");
+                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...) or Network.Vector(...) value.");
             nodes.Add(input.Node);
         }
-        name ??= op.Kind + (1 + nodes.SelectMany(n => n.Sorted()).Distinct().Count(n => n.Op?.Kind == op.Kind));
+        name ??= NextName(op.Kind, nodes);
         var shape = op.Infer(name, [.. nodes.Select(n => n.Shape)]);
         return new Network(new Node(op, nodes, shape, name), first.InputNode, first.PixelOrder);
     }
+
+    /// <summary>A layer's kind and number.</summary>
+    private static string NextName(string kind, IEnumerable<Node> inputs) => kind + (1 + inputs.SelectMany(n => n.Sorted()).Distinct().Count(n => n.Op?.Kind == kind));
 }

@@ -30,6 +30,20 @@ internal abstract record Initializer
         public override void Fill(Span<float> values, int first, CounterRandom random) => values.Fill(Value);
     }
 
+    /// <summary>Normal about 0 (Box and Muller, 1958).</summary>
+    public sealed record Normal(float Deviation) : Initializer
+    {
+        public override void Fill(Span<float> values, int first, CounterRandom random)
+        {
+            for (int i = 0; i < values.Length; i++)
+            {
+                uint place = 2 * (uint)(first + i);
+                float radius = MathF.Sqrt(-2f * MathF.Log(1f - CounterRandom.ToUnit(random.Bits(place)))), angle = MathF.Tau * CounterRandom.ToUnit(random.Bits(place + 1));
+                values[i] = Deviation * radius * MathF.Cos(angle);
+            }
+        }
+    }
+
     /// <summary>
     /// Uniform in ±1/sqrt(fan-in): PyTorch's default for the weight and the bias of Linear and Conv2d
     /// (kaiming_uniform with a = sqrt(5)).

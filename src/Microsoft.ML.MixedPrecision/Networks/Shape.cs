@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// The shape of one example, without the batch: a vector [n], or an image [height, width, channels].
+/// The shape of one example, without the batch: a vector [n], a sequence [length, features], or an image [height, width, channels].
 /// </summary>
 public readonly struct Shape : IEquatable<Shape>
 {
@@ -20,17 +20,29 @@ public readonly struct Shape : IEquatable<Shape>
     public static Shape Image(int height, int width, int channels) =>
         new(Positive(height, nameof(height)), Positive(width, nameof(width)), Positive(channels, nameof(channels)));
 
-    /// <summary>1 for a vector, 3 for an image.</summary>
+    /// <summary>A sequence: a vector of features at each position.</summary>
+    /// <param name="length">Positions, at least 1.</param>
+    /// <param name="features">Values at each position, at least 1.</param>
+    public static Shape Sequence(int length, int features) => new(Positive(length, nameof(length)), Positive(features, nameof(features)));
+
+    /// <summary>1 for a vector, 2 for a sequence, 3 for an image.</summary>
     public int Rank => Dimensions.Count;
 
-    /// <summary>The extents: [n], or [height, width, channels].</summary>
+    /// <summary>The extents: [n], [length, features] or [height, width, channels].</summary>
     public IReadOnlyList<int> Dimensions => _dimensions ?? [];
 
     /// <summary>True for [n].</summary>
     public bool IsVector => Rank == 1;
 
+    /// <summary>True for [length, features].</summary>
+    public bool IsSequence => Rank == 2;
+
     /// <summary>True for [height, width, channels].</summary>
     public bool IsImage => Rank == 3;
+
+    /// <summary>Positions of a sequence.</summary>
+    /// <exception cref="InvalidOperationException">The shape is not a sequence.</exception>
+    public int Length => IsSequence ? Dimensions[0] : throw new InvalidOperationException("The shape is not a sequence [length, features].");
 
     /// <summary>Rows of an image.</summary>
     /// <exception cref="InvalidOperationException">The shape is not an image.</exception>
@@ -40,7 +52,7 @@ public readonly struct Shape : IEquatable<Shape>
     /// <exception cref="InvalidOperationException">The shape is not an image.</exception>
     public int Width => IsImage ? Dimensions[1] : throw NotAnImage();
 
-    /// <summary>Channels of an image, elements of a vector: the innermost extent.</summary>
+    /// <summary>Channels of an image, features of a sequence, elements of a vector: the innermost extent.</summary>
     public int Channels => Dimensions[^1];
 
     /// <summary>Number of elements.</summary>
@@ -53,6 +65,12 @@ public readonly struct Shape : IEquatable<Shape>
             return size;
         }
     }
+
+    /// <summary>The shape in words: "an image 28x28x1".</summary>
+    internal string Described => $"{(IsVector ? "a vector" : IsSequence ? "a sequence" : "an image")} {this}";
+
+    /// <summary>Vectors that an example consists of: 1, the positions of a sequence, the pixels of an image.</summary>
+    internal int Rows => Size / Channels;
 
     /// <summary>The extents of a batch of this shape.</summary>
     internal int[] Batched(int batch) => [batch, .. Dimensions];

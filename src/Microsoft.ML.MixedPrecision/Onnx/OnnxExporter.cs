@@ -14,21 +14,16 @@ internal static class OnnxExporter
         {
             string value = node.Op is null ? Input(graph, network) : node.Op.Export(new OnnxScope(graph, trained, node, name, values));
             values.Add(node, value);
-            if (expose) graph.Expose(name, value, node.Shape.Size, node.Shape.IsImage);
+            if (expose) graph.Expose(name, value, node.Shape);
         }
-        return (graph, Output(graph, network.Shape, values[network.Node]));
+        return (graph, graph.Flatten(values[network.Node], "flat", network.Shape));
     }
-
-    /// <summary>The output is a row of numbers: an image is flattened as it lies inside, channels last.</summary>
-    private static string Output(OnnxGraph graph, Shape shape, string value) =>
-        shape.IsImage ? graph.FlattenImage(value, "flat", shape.Height, shape.Width, shape.Channels) : value;
 
     private static string Input(OnnxGraph graph, Network network)
     {
         var shape = network.InputShape;
-        if (!shape.IsImage) return graph.Input;
-        return network.PixelOrder == PixelOrder.Planar
+        return shape.IsImage && network.PixelOrder == PixelOrder.Planar
             ? graph.Reshape(graph.Input, "image", shape.Channels, shape.Height, shape.Width)
-            : graph.ToImage(graph.Input, "image", shape.Height, shape.Width, shape.Channels);
+            : graph.Unflatten(graph.Input, shape.IsImage ? "image" : "sequence", shape);
     }
 }

@@ -9,7 +9,7 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>
 /// Builds the ONNX graph of a network, node by node. A value is its name. Between the casts at the edges everything is in the
 /// working precision; the input is FP32 [N, features] and the output FP32 [N, columns], with N known when the model runs.
-/// Images are NCHW inside the graph and NHWC at its edges, as everywhere else in the library.
+/// Images are NCHW inside the graph and NHWC at its edges, as everywhere else in the library; sequences are [N, length, features].
 /// Weights are <c>Constant</c> nodes: ML.NET rejects a model that has an FP16 initializer.
 /// </summary>
 internal sealed class OnnxGraph
@@ -32,7 +32,7 @@ internal sealed class OnnxGraph
         Input = ToWorking(InputName, "features.half");
     }
 
-    private readonly record struct Exposed(string Name, string Value, int Columns, bool IsImage, bool IsSingle);
+    private readonly record struct Exposed(string Name, string Value, Shape Shape, bool IsSingle);
 
     public OnnxPrecision Precision { get; }
 
@@ -134,6 +134,20 @@ internal sealed class OnnxGraph
     /// <summary>NCHW to NHWC.</summary>
     public string ToChannelsLast(string value, string name) => Node("Transpose", name, [value], ("perm", new long[] { 0, 2, 3, 1 }));
 
+    /// <summary>[N, a, b] to [N, b, a].</summary>
+    public string TurnSequence(string value, string name) => Node("Transpose", name, [value], ("perm", new long[] { 0, 2, 1 }));
+
+    /// <summary>The dimension of channels or features: second in images, last in sequences, the only one in vectors.</summary>
+    public static long ChannelAxis(Shape shape) => shape.IsSequence ? 2 : 1;
+
+    /// <summary>A value of the graph as a row of numbers for each example, in the order that it has everywhere else in the library.</summary>
+    public string Flatten(string value, string name, Shape shape) =>
+        shape.IsImage ? FlattenImage(value, name, shape.Height, shape.Width, shape.Channels) : shape.IsSequence ? Reshape(value, name, shape.Size) : value;
+
+    /// <summary>A row of numbers for each example as a value of the graph.</summary>
+    public string Unflatten(string value, string name, Shape shape) =>
+        shape.IsImage ? ToImage(value, name, shape.Height, shape.Width, shape.Channels) : shape.IsSequence ? Reshape(value, name, shape.Length, shape.Channels) : value;
+
     /// <summary>A vector in NHWC order, [N, height*width*channels], as an image of the graph, [N, channels, height, width].</summary>
     public string ToImage(string value, string name, int height, int width, int channels) =>
         ToChannelsFirst(Reshape(value, $"{name}.nhwc", height, width, channels), name);
@@ -144,10 +158,9 @@ internal sealed class OnnxGraph
 
     /// <summary>
     /// Marks a value as an output of the model that <see cref="BuildForCheck"/> makes; <see cref="Build"/> is not changed by it.
-    /// It comes out as FP32 [N, columns], images in NHWC order.
+    /// It comes out as FP32 [N, elements], images in NHWC order.
     /// </summary>
-    public void Expose(string layer, string value, int columns, bool isImage = false, bool isSingle = false) =>
-        _exposed.Add(new Exposed(layer, value, columns, isImage, isSingle));
+    public void Expose(string layer, string value, Shape shape, bool isSingle = false) => _exposed.Add(new Exposed(layer, value, shape, isSingle));
 
     /// <summary>The finished model.</summary>
     /// <param name="output">The value that becomes the output, [N, columns].</param>
@@ -174,8 +187,7 @@ internal sealed class OnnxGraph
             AddOutput(graph, OutputName, output, columns, isSingle);
             foreach (Exposed value in exposed)
             {
-                string flat = value.IsImage ? Reshape(ToChannelsLast(value.Value, $"{value.Name}.exposed.nhwc"), $"{value.Name}.exposed.flat", value.Columns) : value.Value;
-                AddOutput(graph, Unique(value.Name + ".exposed"), flat, value.Columns, value.IsSingle);
+                AddOutput(graph, Unique(value.Name + ".exposed"), Flatten(value.Value, $"{value.Name}.exposed.flat", value.Shape), value.Shape.Size, value.IsSingle);
             }
             if (metadata.LabelNames.Count > 0) AddSlotNames(metadata.LabelNames);
             graph.Node.AddRange(_nodes);

@@ -14,7 +14,7 @@ internal static class Pooling
 
     public static Shape Infer(Window2d window, Shape input, Func<string, string, string, ArgumentException> misfit)
     {
-        if (!input.IsImage) throw misfit("an image [height, width, channels]", $"a vector {input}", "put it before Flatten()");
+        if (!input.IsImage) throw misfit("an image [height, width, channels]", input.Described, "put it before Flatten()");
         int height = window.OutHeight(input.Height), width = window.OutWidth(input.Width);
         return height >= 1 && width >= 1
             ? Shape.Image(height, width, input.Channels)

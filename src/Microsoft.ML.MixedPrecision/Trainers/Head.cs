@@ -20,7 +20,7 @@ internal static class Head
             _ => $"1 output for label column '{label}'",
         };
         if (!network.Shape.IsVector)
-            throw Misfit(node, $"a vector, of which the trainer makes {needs}", $"an image of {network.Shape}", "end the network in Flatten() or GlobalAvgPool2d()");
+            throw Misfit(node, $"a vector, of which the trainer makes {needs}", network.Shape.Described, "end the network in Flatten(), GlobalAvgPool1d() or GlobalAvgPool2d()");
         if (node.Op is Linear linear)
         {
             if (linear.Outputs == outputs) return network;

@@ -3,13 +3,16 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// <summary>Networks that nobody thought of: a seed gives a small one, of any ops in any order with any options that fit.</summary>
 internal static class RandomNetwork
 {
-    /// <summary>An image or a vector, up to eight ops with branches among them, and a vector of <paramref name="outputs"/> at the end.</summary>
+    /// <summary>An image, a sequence or a vector, up to eight ops with branches among them, and a vector of <paramref name="outputs"/> at the end.</summary>
     public static Network Of(int seed, int outputs)
     {
         var random = new Random(seed);
-        var x = random.Next(4) == 0
-            ? Network.Vector(random.Next(1, 40))
-            : Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved);
+        var x = random.Next(6) switch
+        {
+            0 => Network.Vector(random.Next(1, 40)),
+            1 or 2 => Network.Sequence(random.Next(1, 20), Channels(random)),
+            _ => Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved),
+        };
         for (int ops = random.Next(1, 9); ops > 0; ops--) x = Next(x, random);
         return x.Flatten().Linear(outputs, bias: random.Next(2) == 0);
     }
@@ -19,8 +22,22 @@ internal static class RandomNetwork
         0 => Element(x, random),
         1 => Branches(x, random),
         2 => random.Next(3) switch { 0 => x.BatchNorm(), 1 => x.LayerNorm(), _ => x.Softmax() },
-        _ => x.Shape.IsImage ? OfImage(x, random) : Element(x.Linear(random.Next(1, 40), bias: random.Next(2) == 0), random),
+        _ when x.Shape.IsImage => OfImage(x, random),
+        3 when x.Shape.IsSequence => OfSequence(x, random),
+        _ => Element(x.Linear(random.Next(1, 40), bias: random.Next(2) == 0), random),
     };
+
+    private static Network OfSequence(Network x, Random random)
+    {
+        int features = x.Shape.Channels, length = x.Shape.Length;
+        return random.Next(6) switch
+        {
+            0 => x.PositionalEmbedding(),
+            1 => x.Conv1d(Channels(random), random.Next(1, length + 1), random.Next(1, 3)),
+            2 => length > 1 ? x.MaxPool1d(2) : x.GlobalAvgPool1d(),
+            _ => x.SelfAttention(Enumerable.Range(1, Math.Min(features, 8)).Where(h => features % h == 0).OrderBy(_ => random.Next()).First(), bias: random.Next(2) == 0),
+        };
+    }
 
     private static Network Element(Network x, Random random) => random.Next(10) switch
     {
@@ -42,7 +59,7 @@ internal static class RandomNetwork
             case 0: return x.MaxPool2d(kernel, stride, padding);
             case 1: return x.AvgPool2d(kernel, stride, padding);
             case 2: return x.Conv2d(channels, kernel, stride, padding, groups: channels, bias: random.Next(2) == 0);
-            case 3: return random.Next(3) == 0 ? x.GlobalAvgPool2d() : x;
+            case 3: return random.Next(3) == 0 ? x.GlobalAvgPool2d() : x.Reshape(height * width, channels);
             case 4 when channels > 1:
                 int groups = Enumerable.Range(2, channels - 1).First(g => channels % g == 0);
                 return Element(x.Conv2d(groups * random.Next(1, 9), kernel, stride, padding, groups: groups, bias: random.Next(2) == 0), random);

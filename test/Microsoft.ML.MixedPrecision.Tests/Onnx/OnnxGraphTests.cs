@@ -44,7 +44,7 @@ public sealed class OnnxGraphTests
             LinearModel.Build(OnnxPrecision.Half, Weights, Bias, metadata).ToBytes(),
             LinearModel.Build(OnnxPrecision.Half, Weights, Bias, metadata).ToBytes());
         OnnxGraph graph = LinearModel.Graph(OnnxPrecision.Half, Weights, Bias, out string output);
-        graph.Expose("linear", output, 3);
+        graph.Expose("linear", output, Shape.Vector(3));
         byte[] first = graph.Build(output, 3, metadata).ToBytes();
         _ = graph.BuildForCheck(output, 3, metadata);
         CollectionAssert.AreEqual(first, graph.Build(output, 3, metadata).ToBytes());
@@ -107,7 +107,7 @@ public sealed class OnnxGraphTests
         var graph = new OnnxGraph(precision, Length);
         string image = graph.ToImage(graph.Input, "image", Height, Width, Channels);
         string scaled = graph.Node("Mul", "scaled", [image, graph.Weights("scale", [1, 10], 1, Channels, 1, 1)]);
-        graph.Expose("scaled", scaled, Length, isImage: true);
+        graph.Expose("scaled", scaled, Shape.Image(Height, Width, Channels));
         string flat = graph.FlattenImage(scaled, "flat", Height, Width, Channels);
         using var session = OnnxSession.Of(graph.BuildForCheck(flat, Length, new OnnxMetadata()));
 

@@ -45,7 +45,7 @@ public sealed class LinearTests
     public void RefusesAnImage()
     {
         var e = Assert.ThrowsExactly<ArgumentException>(() => Network.Image(2, 3, 4).Linear(5, name: "head"));
-        Assert.AreEqual("Linear 'head': expected a vector, got an image 2x3x4; put Flatten() or GlobalAvgPool2d() before it.", e.Message);
+        Assert.AreEqual("Linear 'head': expected a vector or a sequence, got an image 2x3x4; put Flatten() or GlobalAvgPool2d() before it.", e.Message);
     }
 
     [TestMethod]

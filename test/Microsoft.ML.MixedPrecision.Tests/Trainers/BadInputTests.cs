@@ -161,7 +161,7 @@ public sealed class BadInputTests
 
     [TestMethod]
     public void ANetworkThatEndsInAnImage() =>
-        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Image(2, 2, 1).Relu(), "Relu 'Relu1'", "a vector", "an image of 2x2x1", "Flatten()");
+        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Image(2, 2, 1).Relu(), "Relu 'Relu1'", "a vector", "an image 2x2x1", "Flatten()");
 
     [TestMethod]
     public void AProbabilityThatTheLossContains()

@@ -48,12 +48,15 @@ internal sealed unsafe partial class CpuBackend : Backend
         return (T*)(_arenas[tensor.Region] + tensor.ArenaOffset) + tensor.Start;
     }
 
-    /// <summary>Binds a product, and what follows each of its elements, to code of its own. Several run one after the other, each on all threads.</summary>
+    /// <summary>
+    /// Binds a product, and what follows each of its elements, to code of its own. Of several, dense ones that are enough for all threads are shared out among them; others run
+    /// one after the other, each on all threads.
+    /// </summary>
     public Action Gemm<T, TStorage>(MatrixProduct product)
         where T : unmanaged
         where TStorage : struct, ICpuStorage<T>
     {
-        if (product.Count > 1)
+        if (product.Count > 1 && !SharedOut(product))
         {
             Action[] each = [.. Enumerable.Range(0, product.Count).Select(i => Gemm<T, TStorage>(product.At(i)))];
             return () =>
@@ -64,6 +67,10 @@ internal sealed unsafe partial class CpuBackend : Backend
         var user = new ProductBinder<T, TStorage>(this, product);
         return product.Next is null ? user.With(new Unchanged()) : product.Next.Give<T, TStorage>(this, user);
     }
+
+    /// <summary>Whether each of several products runs on one thread: by a shape's own order of sums, as always.</summary>
+    private bool SharedOut(MatrixProduct product) =>
+        product is { A: DenseOperand, B: DenseOperand } && product.Count >= Threads && MixedPrecision.Gemm.Parts(product.M, product.N, product.K) == 1;
 
     /// <summary>Sums that a product takes of its rows as it stores them, kept until the backend is disposed.</summary>
     public StoredRows Awaiting(Action<long, long> sumParts, long rows)

@@ -222,6 +222,9 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         return all.SubView(start, floats);
     }
 
+    /// <summary>Products of one launch on tensor cores: CUDA's limit for the grid's Z.</summary>
+    private const int MostProducts = 65_535;
+
     /// <summary>C = A * B + bias, on tensor cores or through <see cref="PortableProduct"/>.</summary>
     public Action Gemm<T, TStorage>(MatrixProduct product) where T : unmanaged where TStorage : struct, IStorage<T>
     {
@@ -230,7 +233,7 @@ internal sealed unsafe partial class IlgpuBackend : Backend
             if (tensor.Length > int.MaxValue)
                 throw new ArgumentException($"'{product.Name}': expected at most {int.MaxValue} elements in '{tensor.Name}', got {tensor.Length}; use a smaller batch.");
         }
-        return _tensorCores
+        return _tensorCores && product.Count <= MostProducts
             ? TensorBinder.Bind<T, TStorage>(this, product, TensorBinder.PlanOf(this, product))
             : PortableProduct.Bind<T, TStorage>(this, product.AsDense());
     }

@@ -83,12 +83,14 @@ internal sealed class BatchNorm(float eps, float momentum) : Op
     {
         // The running statistics stay FP32: a variance above 65504 would become infinite as a half, and zero the output unseen.
         var g = scope.Graph;
-        string x = g.ToSingle(scope.Input(0), $"{scope.Name}.x");
+        bool turn = scope.OutputShape.IsSequence; // ONNX wants channels second
+        string x = g.ToSingle(turn ? g.TurnSequence(scope.Input(0), $"{scope.Name}.turned") : scope.Input(0), $"{scope.Name}.x");
         string y = scope.Node("BatchNormalization",
             [x, g.Single($"{scope.Name}.Weight", Rounded(scope, Weight), scope.OutputShape.Channels), g.Single($"{scope.Name}.Bias", Rounded(scope, Bias), scope.OutputShape.Channels),
              g.Single($"{scope.Name}.RunningMean", scope.BufferValues(RunningMean), scope.OutputShape.Channels),
              g.Single($"{scope.Name}.RunningVariance", scope.BufferValues(RunningVariance), scope.OutputShape.Channels)], ("epsilon", eps));
-        return g.ToWorking(y, $"{scope.Name}.y");
+        y = g.ToWorking(y, $"{scope.Name}.y");
+        return turn ? g.TurnSequence(y, $"{scope.Name}.back") : y;
     }
 
     /// <summary>As the training forward pass reads them: the half copies, where the model is half.</summary>

@@ -2,9 +2,9 @@ namespace Microsoft.ML.MixedPrecision;
 
 public sealed partial class Network
 {
-    /// <summary>Several branches of one network side by side: vectors one after the other, images with all channels of each pixel.</summary>
-    /// <param name="branches">At least one; images of one height and width, or vectors.</param>
-    /// <exception cref="ArgumentException">No branches, branches that do not share an input, vectors beside images, or images of different sizes.</exception>
+    /// <summary>Several branches of one network side by side: vectors one after the other, sequences with all features of each position, images with all channels of each pixel.</summary>
+    /// <param name="branches">At least one; images of one height and width, sequences of one length, or vectors.</param>
+    /// <exception cref="ArgumentException">No branches, branches that do not share an input, different kinds of shapes, or different sizes.</exception>
     public static Network Concat(params ReadOnlySpan<Network> branches)
     {
         if (branches.IsEmpty) throw new ArgumentException("Concat: expected at least one branch, got none.", nameof(branches));
@@ -22,11 +22,14 @@ internal sealed class Concat : Op
         var first = inputs[0];
         foreach (var shape in inputs)
         {
-            if (shape.Rank != first.Rank || (shape.IsImage && (shape.Height != first.Height || shape.Width != first.Width)))
-                throw Misfit(name, first.IsImage ? $"images of {first.Height}x{first.Width} pixels" : "vectors", $"{shape}", "bring all branches to one size; Flatten() makes vectors");
+            if (!shape.Dimensions.SkipLast(1).SequenceEqual(first.Dimensions.SkipLast(1)))
+            {
+                throw Misfit(name, first.IsImage ? $"images of {first.Height}x{first.Width} pixels" : first.IsSequence ? $"sequences of {first.Length} positions" : "vectors",
+                    shape.Described, "bring all branches to one size; Flatten() makes vectors");
+            }
         }
         int channels = inputs.Sum(s => s.Channels);
-        return first.IsImage ? Shape.Image(first.Height, first.Width, channels) : Shape.Vector(channels);
+        return first.IsImage ? Shape.Image(first.Height, first.Width, channels) : first.IsSequence ? Shape.Sequence(first.Length, channels) : Shape.Vector(channels);
     }
 
     public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
@@ -49,7 +52,7 @@ internal sealed class Concat : Op
     }
 
     public override string Export(OnnxScope scope) =>
-        scope.Node("Concat", [.. Enumerable.Range(0, scope.InputShapes.Count).Select(scope.Input)], ("axis", 1L)); // channels come second in ONNX, of vectors and images
+        scope.Node("Concat", [.. Enumerable.Range(0, scope.InputShapes.Count).Select(scope.Input)], ("axis", OnnxGraph.ChannelAxis(scope.OutputShape)));
 }
 
 /// <summary>to[r, toColumn + c] = from[r, fromColumn + c] for c below <paramref name="count"/>, over rows of the last dimension.</summary>

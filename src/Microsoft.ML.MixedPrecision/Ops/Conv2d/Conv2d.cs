@@ -39,7 +39,7 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
     public override Shape Infer(string name, IReadOnlyList<Shape> inputs)
     {
         var input = inputs[0];
-        if (!input.IsImage) throw Misfit(name, "an image [height, width, channels]", $"a vector {input}", "start from Network.Image(...), or put Reshape(height, width, channels) before it");
+        if (!input.IsImage) throw Misfit(name, "an image [height, width, channels]", input.Described, "start from Network.Image(...), or put Reshape(height, width, channels) before it");
         if (input.Channels % groups != 0 || filters % groups != 0)
             throw Misfit(name, $"channels and filters that {groups} groups divide", $"{input.Channels} channels and {filters} filters", "choose groups that divide both");
         int height = window.OutHeight(input.Height), width = window.OutWidth(input.Width);

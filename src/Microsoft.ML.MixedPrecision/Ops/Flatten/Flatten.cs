@@ -2,7 +2,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 public sealed partial class Network
 {
-    /// <summary>An image as a vector, pixel by pixel with all channels of a pixel together: [h, w, c] to [h w c]. A vector stays as it is.</summary>
+    /// <summary>An image as a vector, pixel by pixel with all channels of a pixel together: [h, w, c] to [h w c]; a sequence alike, position by position. A vector stays as it is.</summary>
     /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
     public Network Flatten(string? name = null) => Apply(new Flatten(), name);
 }
@@ -23,9 +23,5 @@ internal sealed class Flatten : Op
         if (pass.NeedsInputGradient(0)) pass.PassInputGradient(0, pass.OutputGradient.Reshape(pass.InputShapes[0].Batched(pass.Batch)));
     }
 
-    public override string Export(OnnxScope scope)
-    {
-        var shape = scope.InputShapes[0];
-        return shape.IsImage ? scope.Graph.FlattenImage(scope.Input(0), scope.Name, shape.Height, shape.Width, shape.Channels) : scope.Input(0);
-    }
+    public override string Export(OnnxScope scope) => scope.Graph.Flatten(scope.Input(0), scope.Name, scope.InputShapes[0]);
 }

@@ -15,7 +15,7 @@ internal sealed class GlobalAvgPool2d : Op
 
     public override Shape Infer(string name, IReadOnlyList<Shape> inputs) => inputs[0].IsImage
         ? Shape.Vector(inputs[0].Channels)
-        : throw Misfit(name, "an image [height, width, channels]", $"a vector {inputs[0]}", "put it before Flatten()");
+        : throw Misfit(name, "an image [height, width, channels]", inputs[0].Described, "put it before Flatten()");
 
     public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
     public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];

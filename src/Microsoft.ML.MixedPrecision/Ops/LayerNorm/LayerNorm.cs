@@ -3,8 +3,8 @@ namespace Microsoft.ML.MixedPrecision;
 public sealed partial class Network
 {
     /// <summary>
-    /// Layer normalization as PyTorch's LayerNorm over the whole shape of an example: all elements of a vector, or of an image, are
-    /// brought to mean 0 and variance 1, then each is scaled by a weight of its own that starts at 1 and moved by a bias that
+    /// Layer normalization as PyTorch's LayerNorm over the whole shape of an example, or over the features of each position of a sequence: all elements of a vector, an
+    /// image or a position are brought to mean 0 and variance 1, then each is scaled by a weight of its own that starts at 1 and moved by a bias that
     /// starts at 0: y = (x - mean) / sqrt(variance + eps) * weight + bias (Ba, Kiros and Hinton, 2016). The same in training
     /// and inference; statistics FP32, the variance divided by the number of elements.
     /// </summary>
@@ -32,8 +32,8 @@ internal sealed class LayerNorm(float eps) : Op
 
     public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) =>
     [
-        new("Weight", new Initializer.Constant(1f), [.. inputs[0].Dimensions]),
-        new("Bias", new Initializer.Constant(0f), [.. inputs[0].Dimensions]),
+        new("Weight", new Initializer.Constant(1f), Normalized(inputs[0])),
+        new("Bias", new Initializer.Constant(0f), Normalized(inputs[0])),
     ];
 
     public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
@@ -41,30 +41,40 @@ internal sealed class LayerNorm(float eps) : Op
     public override Tensor Forward(ForwardPass pass)
     {
         var y = pass.NewOutput();
-        var statistics = pass.New("Statistics", ElementType.Single, 2, pass.Batch);
+        int rows = Rows(pass.Batch, pass.OutputShape);
+        var statistics = pass.New("Statistics", ElementType.Single, 2, rows);
         pass.Save(statistics);
-        pass.Run(new LayerNormForward(pass.Input(0), pass.Weight(Weight), pass.Weight(Bias), y, statistics, eps));
+        pass.Run(new LayerNormForward(ByRow(pass.Input(0), rows), pass.Weight(Weight), pass.Weight(Bias), ByRow(y, rows), statistics, eps));
         return y;
     }
 
     public override void Backward(BackwardPass pass)
     {
-        var (x, dy, statistics) = (pass.Input(0), pass.OutputGradient, pass.Saved[0]);
-        var parts = pass.New("WeightGradientParts", ElementType.Single, RowParts.Of(pass.Batch, pass.OutputShape.Size).Count, 2, pass.OutputShape.Size);
+        int rows = Rows(pass.Batch, pass.OutputShape), size = pass.Batch * pass.OutputShape.Size / rows;
+        var (x, dy, statistics) = (ByRow(pass.Input(0), rows), ByRow(pass.OutputGradient, rows), pass.Saved[0]);
+        var parts = pass.New("WeightGradientParts", ElementType.Single, RowParts.Of(rows, size).Count, 2, size);
         pass.Run(new LayerNormWeightGradient(x, dy, statistics, parts, pass.WeightGradient(Weight), pass.WeightGradient(Bias)));
         if (!pass.NeedsInputGradient(0)) return;
-        var means = pass.New("GradientMeans", ElementType.Single, 2, pass.Batch);
-        pass.Run(new LayerNormBackward(x, dy, pass.Weight(Weight), statistics, means, pass.NewInputGradient(0)));
+        var means = pass.New("GradientMeans", ElementType.Single, 2, rows);
+        pass.Run(new LayerNormBackward(x, dy, pass.Weight(Weight), statistics, means, ByRow(pass.NewInputGradient(0), rows)));
     }
+
+    /// <summary>What is normalized together.</summary>
+    private static int[] Normalized(Shape shape) => shape.IsSequence ? [shape.Channels] : [.. shape.Dimensions];
+
+    /// <summary>How many of them a batch has.</summary>
+    private static int Rows(int batch, Shape shape) => shape.IsSequence ? batch * shape.Length : batch;
+
+    private static Tensor ByRow(Tensor tensor, int rows) => tensor.Reshape(rows, (int)(tensor.Length / rows));
 
     public override string Export(OnnxScope scope)
     {
         // In FP32, as here. Weight and bias are NHWC, the graph's images NCHW.
         var (g, shape) = (scope.Graph, scope.OutputShape);
-        int[] dimensions = shape.IsImage ? [shape.Channels, shape.Height, shape.Width] : [shape.Size];
+        int[] dimensions = shape.IsImage ? [shape.Channels, shape.Height, shape.Width] : [shape.Channels];
         string y = scope.Node("LayerNormalization",
             [g.ToSingle(scope.Input(0), $"{scope.Name}.x"), g.Single($"{scope.Name}.Weight", Values(Weight), dimensions), g.Single($"{scope.Name}.Bias", Values(Bias), dimensions)],
-            ("axis", 1L), ("epsilon", eps));
+            ("axis", (long)-dimensions.Length), ("epsilon", eps));
         return g.ToWorking(y, $"{scope.Name}.y");
 
         float[] Values(int parameter)
@@ -78,7 +88,7 @@ internal sealed class LayerNorm(float eps) : Op
     }
 }
 
-/// <summary>Also statistics [2, batch]: the mean of each row, and 1 / sqrt(variance + eps). Two passes over a row; sums FP32.</summary>
+/// <summary>x [rows, size]. Also statistics [2, rows]: the mean of each row, and 1 / sqrt(variance + eps). Two passes over a row; sums FP32.</summary>
 internal sealed partial class LayerNormForward(Tensor x, Tensor weight, Tensor bias, Tensor y, Tensor statistics, float eps) : Kernel
 {
     public override string Name => "LayerNorm.Forward";
@@ -88,7 +98,7 @@ internal sealed partial class LayerNormForward(Tensor x, Tensor weight, Tensor b
     private int Size => (int)(x.Length / x.Dimensions[0]);
 }
 
-/// <summary>dx, row by row. means [2, batch]: of g and of g xhat in each row, FP32, for a GPU, where a row is many threads' work.</summary>
+/// <summary>dx, row by row. means [2, rows]: of g and of g xhat in each row, FP32, for a GPU, where a row is many threads' work.</summary>
 internal sealed partial class LayerNormBackward(Tensor x, Tensor dy, Tensor weight, Tensor statistics, Tensor means, Tensor dx) : Kernel
 {
     public override string Name => "LayerNorm.Backward";

@@ -3,7 +3,7 @@ namespace Microsoft.ML.MixedPrecision;
 public sealed partial class Network
 {
     /// <summary>
-    /// exp(x) / sum exp(x) over the last dimension: the elements of a vector, the channels of each pixel of an image. In FP32, the
+    /// exp(x) / sum exp(x) over the last dimension: the elements of a vector, the features of each position of a sequence, the channels of each pixel of an image. In FP32, the
     /// maximum subtracted first. Not before a loss that contains it: a classifier ends in the scores before the softmax.
     /// </summary>
     /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
@@ -33,9 +33,9 @@ internal sealed class Softmax : Op
 
     public override string Export(OnnxScope scope)
     {
-        // FP32, as here: converters that leave it in half lose the small ones. Channels are dimension 1 in ONNX, of vectors and images.
+        // FP32, as here: converters that leave it in half lose the small ones.
         var g = scope.Graph;
-        return g.ToWorking(scope.Node("Softmax", [g.ToSingle(scope.Input(0), $"{scope.Name}.x")], ("axis", 1L)), $"{scope.Name}.y");
+        return g.ToWorking(scope.Node("Softmax", [g.ToSingle(scope.Input(0), $"{scope.Name}.x")], ("axis", OnnxGraph.ChannelAxis(scope.OutputShape))), $"{scope.Name}.y");
     }
 }
 

@@ -40,6 +40,24 @@ public sealed class IlgpuBackendTests
         }
     }
 
+    /// <summary>CUDA's grid ends at 65,535 along Z, where tensor cores have their products: 8,192 examples of eight heads are more.</summary>
+    [TestMethod]
+    public void More_products_than_a_grid_has_room_for_take_the_portable_kernel()
+    {
+        Assert.Contains("TensorProduct", Kernel(65_535));
+        Assert.Contains("PortableProduct", Kernel(65_536));
+
+        static string Kernel(int products)
+        {
+            using var backend = new IlgpuBackend(Precision.Mixed, PtxDevice.Ampere);
+            var tensor = new Tensor("all", ElementType.Working, Region.Activations, products * 64) { ArenaOffset = 0 };
+            backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = 2 * tensor.Length });
+            var operand = new DenseOperand(tensor, 8, 8, 0, 8, Transposed: false, Step: 64);
+            backend.Bind(new MatrixProduct("Test", operand, operand, tensor, 0, 8, count: products, step: 64));
+            return KernelCatalog.NameOf(backend.Kernels.Single());
+        }
+    }
+
     [TestMethod, DynamicData(nameof(BackendMatrix.Gpu), typeof(BackendMatrix))]
     public void Memory_starts_as_zeros(BackendRow row)
     {

@@ -79,6 +79,9 @@ internal readonly unsafe struct ToRows<T, TStorage, TElement>(T* data, long star
             ByElement.Store(tile, pitch, row, column, rows, columns, map, this);
     }
 
+    /// <summary>The same rows some elements further on.</summary>
+    public ToRows<T, TStorage, TElement> At(long further) => new(_data, _start + further, _pitch, _element);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private long Place(int row, int column) => _start + (long)row * _pitch + column;
 }

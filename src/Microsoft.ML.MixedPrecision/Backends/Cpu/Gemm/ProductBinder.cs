@@ -29,6 +29,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
 
     public Action Bind() => product switch
     {
+        { Count: > 1, A: DenseOperand a, B: DenseOperand b } => Several(a, b),
         { A: DenseOperand { Transposed: false } a } => WithA(Dense(a)),
         { A: DenseOperand a } => WithA(new Transpose<RowMajor<T, TStorage>>(Dense(a))),
         { A: PatchesOperand { Transposed: false, Geometry: var g } a, B: DenseOperand { Transposed: false } b } when StripConvolution.Fits<T, TStorage>(g, g.OutWidth, product.N) =>
@@ -39,6 +40,33 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
         { A: GradientPatchesOperand a, B: ReversedTapsOperand b, Bias: null } => InputGradient(a, b),
         _ => throw NotBound(),
     };
+
+    private Action Several(DenseOperand a, DenseOperand b) => (a.Transposed, b.Transposed) switch
+    {
+        (false, false) => Several(i => Dense(a, i), i => Dense(b, i)),
+        (false, true) => Several(i => Dense(a, i), i => new Transpose<RowMajor<T, TStorage>>(Dense(b, i))),
+        (true, false) => Several(i => new Transpose<RowMajor<T, TStorage>>(Dense(a, i)), i => Dense(b, i)),
+        (true, true) => Several(i => new Transpose<RowMajor<T, TStorage>>(Dense(a, i)), i => new Transpose<RowMajor<T, TStorage>>(Dense(b, i))),
+    };
+
+    /// <summary>Products of which each thread takes some, whole.</summary>
+    private Action Several<TA, TB>(Func<long, TA> a, Func<long, TB> b) where TA : unmanaged, IReader where TB : unmanaged, IReader
+    {
+        if (product.Bias is not { } bias) return Several(a, b, _ => new Plain());
+        T* first = cpu.Pointer<T>(bias);
+        int n = product.N;
+        return Several(a, b, i => new Bias<T, TStorage>(first + i * n));
+    }
+
+    private Action Several<TA, TB, TMap>(Func<long, TA> a, Func<long, TB> b, Func<long, TMap> map)
+        where TA : unmanaged, IReader where TB : unmanaged, IReader where TMap : unmanaged, IMap
+    {
+        var (m, n, k, grid, rows, step) = (product.M, product.N, product.K, ThreadGrid.For(product.M, product.N, product.K, offered: 1), Rows, product.Step);
+        return cpu.For(product.Count, ThreadGrid.WorthAThread(2.0 * m * n * k), (first, end) =>
+        {
+            for (long i = first; i < end; i++) Gemm.Run(m, n, k, a(i), b(i), map(i), rows.At(i * step), default, grid, null);
+        });
+    }
 
     private Action WithA<TA>(TA a) where TA : unmanaged, IReader => product.B switch
     {
@@ -166,7 +194,7 @@ internal sealed unsafe class ProductBinder<T, TStorage, TElement>(CpuBackend cpu
 
     private T* Image(PatchesOperand operand) => cpu.Pointer<T>(operand.Source);
 
-    private RowMajor<T, TStorage> Dense(DenseOperand operand) => new(cpu.Pointer<T>(operand.Source) + operand.Start, operand.Pitch);
+    private RowMajor<T, TStorage> Dense(DenseOperand operand, long index = 0) => new(cpu.Pointer<T>(operand.Source) + operand.Start + index * operand.Step, operand.Pitch);
 
     private static bool ReadsByTap(Conv2dGeometry g) => g.Channels == 1 && g.Window.Stride == 1;
 

@@ -14,6 +14,9 @@ internal readonly record struct ThreadGrid(TileShape Tile, int Rows, int Columns
     /// <summary>Below this many FLOP for each thread (1 us on Zen 5, 2 on Zen 4) one more thread brings little more than its hand-off costs (0.3 us).</summary>
     private const double FlopPerThread = 300_000;
 
+    /// <summary>How many products of <paramref name="flop"/> each make it worth while to hand some to one more thread.</summary>
+    public static long WorthAThread(double flop) => (long)Math.Ceiling(FlopPerThread / flop);
+
     /// <summary>Cycles to pack 16 elements, where 16 FMAs take one.</summary>
     private const double PackingCycles = 4;
 

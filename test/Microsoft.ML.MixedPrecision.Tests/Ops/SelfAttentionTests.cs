@@ -1,0 +1,99 @@
+namespace Microsoft.ML.MixedPrecision.Tests;
+
+[TestClass, TestCategory("VectorWidth")]
+public sealed class SelfAttentionTests
+{
+    /// <summary>One position, one head; primes; heads in whole vectors of eight and not; more positions than a tile has rows.</summary>
+    private static readonly (int Length, int Features, int Heads, int Batch, int Rows)[] Sizes = [(1, 2, 1, 2, 2), (3, 6, 2, 3, 2), (7, 5, 5, 1, 1), (4, 16, 2, 2, 2), (19, 8, 1, 1, 1)];
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Equals_the_reference_in_both_directions(BackendRow row)
+    {
+        foreach (var (length, features, heads, batch, rows) in Sizes)
+            OpCheck.Run(row.Create(), Network.Sequence(length, features).SelfAttention(heads), v => Reference(v, length, features, heads), batch, roundings: 12, rows: rows);
+    }
+
+    /// <summary>Enough products for all threads, and longer ones: shared out, not cut.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.Cpu), typeof(BackendMatrix))]
+    public void Heads_are_shared_out_among_threads(BackendRow row)
+    {
+        foreach (int threads in (int[])[1, 2, 3])
+            OpCheck.Run(new CpuBackend(row.Precision, threads), Network.Sequence(9, 12).SelfAttention(4), v => Reference(v, 9, 12, 4), batch: 2, roundings: 12);
+    }
+
+    /// <summary>A query times a key is about 74,000 here, beyond what a half holds; with the scale within the query it is 9,200.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.Cpu), typeof(BackendMatrix))]
+    public void Large_scores_do_not_overflow(BackendRow row)
+    {
+        const int Length = 5, Features = 64;
+        var network = Network.Sequence(Length, Features).SelfAttention(1);
+        using var session = ExportHarness.NewSession(row.Create(), network, rows: 1, spread: 6, seed: 4, out Batch sample);
+        float[] output = new float[Length * Features];
+        session.EvaluatePass(sample);
+        session.ReadOutput(output);
+        Assert.IsTrue(output.All(float.IsFinite));
+    }
+
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void Exports(Precision precision)
+    {
+        ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 6).SelfAttention(3));
+        ExportHarness.Run(new CpuBackend(precision), Network.Image(4, 6, 2).Conv2d(8, 2, stride: 2).Reshape(6, 8).PositionalEmbedding().SelfAttention(2, bias: false).GlobalAvgPool1d());
+    }
+
+    [TestMethod]
+    public void Has_the_defaults_of_PyTorch()
+    {
+        Defaults.AssertEqual(nameof(Network.SelfAttention), ("bias", true));
+        var network = Network.Sequence(4, 6).SelfAttention(2);
+        Assert.AreEqual(Shape.Sequence(4, 6), network.Shape);
+        Assert.AreEqual((6 * 18) + 18 + (6 * 6) + 6, network.ParameterCount);
+        Assert.AreEqual((6 * 18) + (6 * 6), Network.Sequence(4, 6).SelfAttention(2, bias: false).ParameterCount);
+    }
+
+    [TestMethod]
+    public void Its_layers_carry_its_name()
+    {
+        string[] Names(Network network) => [.. network.Node.Sorted().Skip(1).Select(n => n.Name)];
+        CollectionAssert.AreEqual((string[])["SelfAttention1.InProjection", "SelfAttention1", "SelfAttention1.OutProjection"], Names(Network.Sequence(4, 6).SelfAttention(2)));
+        CollectionAssert.AreEqual((string[])["a.InProjection", "a", "a.OutProjection"], Names(Network.Sequence(4, 6).SelfAttention(2, name: "a")));
+        Assert.AreEqual("SelfAttention2", Network.Sequence(4, 6).SelfAttention(2).SelfAttention(1).Node.Sorted()[^2].Name);
+    }
+
+    [TestMethod]
+    public void Says_what_does_not_fit()
+    {
+        Message("SelfAttention 'a': expected a sequence [length, features], got a vector 8; start from Network.Sequence(...), or put Reshape(length, features) before it.", Network.Vector(8), 2);
+        Message("SelfAttention 'a': expected a sequence [length, features], got an image 2x2x2; start from Network.Sequence(...), or put Reshape(length, features) before it.", Network.Image(2, 2, 2), 2);
+        Message("SelfAttention 'a': expected features that 4 heads divide, got 6; choose heads that divide them.", Network.Sequence(3, 6), 4);
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Sequence(3, 6).SelfAttention(0));
+
+        static void Message(string expected, Network input, int heads) => Assert.AreEqual(expected, Assert.ThrowsExactly<ArgumentException>(() => input.SelfAttention(heads, name: "a")).Message);
+    }
+
+    /// <summary>Rows of features: example after example, position after position.</summary>
+    private static double[] Reference(OpValues v, int length, int features, int heads)
+    {
+        int size = features / heads;
+        double[] projected = Linear(v.Input, features, v.Parameters[0], v.Parameters[1]), mixed = new double[v.Input.Length];
+        for (int n = 0; n < v.Batch; n++)
+        {
+            for (int h = 0; h < heads; h++)
+            {
+                double Part(int part, int l, int c) => projected[(((n * length) + l) * 3 + part) * features + h * size + c];
+                for (int l = 0; l < length; l++)
+                {
+                    double[] scores = [.. Enumerable.Range(0, length).Select(k => Enumerable.Range(0, size).Sum(c => Part(0, l, c) * Part(1, k, c)) / Math.Sqrt(size))];
+                    double max = scores.Max(), sum = scores.Sum(s => Math.Exp(s - max));
+                    for (int c = 0; c < size; c++) mixed[(n * length + l) * features + h * size + c] = Enumerable.Range(0, length).Sum(k => Math.Exp(scores[k] - max) / sum * Part(2, k, c));
+                }
+            }
+        }
+        return Linear(mixed, features, v.Parameters[2], v.Parameters[3]);
+    }
+
+    private static double[] Linear(double[] x, int inputs, double[] weight, double[] bias) =>
+        [.. x.Chunk(inputs).SelectMany(row => bias.Select((b, o) => b + row.Select((e, i) => e * weight[i * bias.Length + o]).Sum()))];
+}
