@@ -13,9 +13,11 @@ internal static class TrainingIdentity
         CultureInfo.CurrentCulture = CultureInfo.InvariantCulture; // a record prints itself in the current one
         try
         {
+            var names = plan.Layers.ToDictionary(layer => layer.Node, layer => layer.Name);
+            string Described(Node node) => node.Op is null ? $"{plan.Network.PixelOrder}" : $"{node.Op.Described()} of {string.Join(" and ", node.Inputs.Select(input => names[input]))}";
             return
             [
-                .. plan.Layers.Select((layer, i) => ($"layer {i}", $"{layer.Name} ({layer.Node.Op?.Kind ?? "Input"}, {layer.Node.Shape})")),
+                .. plan.Layers.Select((layer, i) => ($"layer {i}", $"{layer.Name} [{layer.Node.Shape}] {Described(layer.Node)}")),
                 .. plan.Parameters.Parameters.Select(p => ($"the shape of {p.Name}", string.Join('x', p.Spec.Dimensions))),
                 ("Loss", $"{plan.Options.Loss}"),
                 ("Optimizer", $"{plan.Options.Optimizer}"),

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
@@ -30,6 +32,15 @@ internal abstract class Op
 
     /// <summary>Adds the op as inference has it to an ONNX graph and returns the name of its output. Images are NCHW there.</summary>
     public abstract string Export(OnnxScope scope);
+
+    /// <summary>The kind and all that it was given, for telling one training from another: of every field, so that no op can forget one. Values print in the current culture.</summary>
+    public string Described()
+    {
+        var values = new List<string>();
+        for (var type = GetType(); type != typeof(Op); type = type.BaseType!)
+            values.AddRange(type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly).Select(field => $"{field.GetValue(this)}"));
+        return values.Count == 0 ? Kind : $"{Kind}({string.Join(", ", values)})";
+    }
 
     /// <summary>The exception of a shape rule, in the house's words.</summary>
     protected ArgumentException Misfit(string name, string expected, string got, string remedy) =>

@@ -108,8 +108,12 @@ public sealed class BadInputTests
     }
 
     [TestMethod]
-    public void AnImageOfAnotherSize() =>
+    public void AnImageOfAnotherSize()
+    {
         Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Image(3, 2, 1).Flatten(), "'Features'", "a vector of 6 Single", "3 x 2 with 1 channel", "got a vector of 4");
+        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Sequence(3, 2).Flatten(), "'Features'", "a vector of 6 Single", "3 positions with 2 features each", "got a vector of 4", "Network.Sequence");
+        Fails<ArgumentOutOfRangeException>(TrainerData.Keyed(_ml, 40), o => o.Network = Network.Sequence(2, 2).Relu(), "Relu 'Relu1'", "a vector", "a sequence 2x2", "GlobalAvgPool1d()");
+    }
 
     [TestMethod]
     public void AKeyWithoutValues()

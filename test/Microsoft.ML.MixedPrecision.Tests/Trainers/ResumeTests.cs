@@ -88,6 +88,26 @@ public sealed class ResumeTests
         CollectionAssert.AreEqual(before, System.IO.File.ReadAllBytes(File), "What was learned is lost.");
     }
 
+    /// <summary>Layers and shapes are the same; what the layers are given, what they read and the order of the pixels are not.</summary>
+    [TestMethod]
+    public void Another_network_does_not_go_on_from_it()
+    {
+        Network vector = Network.Vector(4).Linear(8), sequence = Network.Sequence(2, 2).Linear(4), image = Network.Image(1, 2, 2).Flatten();
+        foreach (var (one, other) in ((Network, Network)[])
+            [
+                (vector.Dropout(0.3f), vector.Dropout(0.4f)), (vector.LayerNorm(), vector.LayerNorm(1e-3f)), (vector.LeakyRelu(), vector.LeakyRelu(0.2f)),
+                (vector.BatchNorm(), vector.BatchNorm(momentum: 0.2f)), (vector.Relu() + vector, vector.Relu() + vector.Relu()),
+                (sequence.SelfAttention(1).Flatten(), sequence.SelfAttention(2).Flatten()), (sequence.AvgPool1d(2, padding: 1).Flatten(), sequence.AvgPool1d(2, padding: 1, countIncludePad: false).Flatten()),
+                (image, Network.Image(1, 2, 2, PixelOrder.Interleaved).Flatten()),
+            ])
+        {
+            Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.Network = one, Interrupted(new Kill())));
+            var e = Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.Network = other, o => o.CheckpointPath = File), $"{other.Node.Name}");
+            Assert.StartsWith($"CheckpointPath: {File} is of another training: of layer ", e.Message);
+            System.IO.File.Delete(File);
+        }
+    }
+
     [TestMethod]
     public void Other_rows_do_not_go_on_from_it()
     {
