@@ -103,12 +103,49 @@ def resnet50():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
 
 
+def attention(queries, keys, values):
+    if hasattr(nn.functional, "scaled_dot_product_attention"):
+        return nn.functional.scaled_dot_product_attention(queries, keys, values)
+    return torch.softmax(queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5, -1) @ values  # before PyTorch 2.0
+
+
+class EncoderLayer(nn.Module):
+    """Norms first, as Architectures.TransformerEncoder."""
+
+    def __init__(self, features, heads):
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(features) for _ in range(2))
+        self.projections = nn.ModuleList((nn.Linear(features, 3 * features), nn.Linear(features, features)))
+        self.mlp = nn.Sequential(nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features))
+
+    def forward(self, x):
+        batch, length, features = x.shape
+        heads = self.projections[0](self.norms[0](x)).view(batch, length, 3, self.heads, features // self.heads)
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
+        mixed = attention(queries, keys, values)
+        x = x + self.projections[1](mixed.transpose(1, 2).reshape(batch, length, features))
+        return x + self.mlp(self.norms[1](x))
+
+
+class Encoder(nn.Module):
+    def __init__(self, length, features, layers, heads, classes):
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(length, features) * 0.02)
+        self.body = nn.Sequential(*[EncoderLayer(features, heads) for _ in range(layers)], nn.LayerNorm(features))
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x):
+        return self.head(self.body(x + self.positions).mean(1))
+
+
 # name: network, shape of an example (channels first), classes, batch
 WORKLOADS = {
     "mlp-small": (lambda: linear_layers(32, [64, 32], 2), (32,), 2, 32),
     "mlp": (lambda: linear_layers(784, [512, 256], 10), (784,), 10, 128),
     "cnn": (cnn, (1, 28, 28), 10, 128),
     "resnet20": (resnet20, (3, 32, 32), 10, 64),
+    "encoder": (lambda: Encoder(64, 128, 2, 4, 10), (64, 128), 10, 32),
     "resnet50": (resnet50, (3, 224, 224), 1000, 128),
     "mlp-100m": (lambda: linear_layers(4096, [4096] * 6, 10), (4096,), 10, 64),
 }
