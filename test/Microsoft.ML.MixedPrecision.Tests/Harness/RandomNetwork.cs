@@ -30,8 +30,9 @@ internal static class RandomNetwork
     private static Network OfSequence(Network x, Random random)
     {
         int features = x.Shape.Channels, length = x.Shape.Length;
-        return random.Next(6) switch
+        return random.Next(7) switch
         {
+            6 => length > 1 ? x.Lstm(random.Next(1, 20), returnSequence: random.Next(2) == 0) : x,
             0 => x.PositionalEmbedding(),
             1 => x.Conv1d(Channels(random), random.Next(1, length + 1), random.Next(1, 3)),
             2 => length > 1 ? x.MaxPool1d(2) : x.GlobalAvgPool1d(),

@@ -54,11 +54,11 @@ internal sealed class SelfAttention(int heads) : Op
     {
         var of = Products(pass.Batch, pass.OutputShape);
         Tensor apart = NewApart("Apart", 3), scores = NewSquare("Scores"), weights = NewSquare("Weights"), mixed = NewApart("Mixed", 1), y = pass.NewOutput();
-        pass.Run(new HeadCopy("SelfAttention.Split", pass.Input(0), apart, heads, HeadCopy.Direction.Split, of.Scale));
+        pass.Run(new AxisSwap("SelfAttention.Split", pass.Input(0), apart, heads, AxisSwap.Direction.Split, of.Scale));
         pass.Run(of.Product("SelfAttention.Scores", of.Rows(apart, Queries), of.Columns(apart, Keys), scores));
         pass.Run(new SoftmaxForward(scores, weights));
         pass.Run(of.Product("SelfAttention.Mix", of.Square(weights), of.Rows(apart, Values), mixed));
-        pass.Run(new HeadCopy("SelfAttention.Join", y, mixed, heads, HeadCopy.Direction.Join));
+        pass.Run(new AxisSwap("SelfAttention.Join", y, mixed, heads, AxisSwap.Direction.Join));
         pass.Save(apart);
         pass.Save(weights);
         return y;
@@ -73,13 +73,13 @@ internal sealed class SelfAttention(int heads) : Op
         var of = Products(pass.Batch, pass.OutputShape);
         var (apart, weights) = (pass.Saved[Apart], pass.Saved[Weights]);
         Tensor dMixed = NewApart("MixedGradient", 1), dApart = NewApart("ApartGradient", 3), dWeights = NewSquare("WeightsGradient"), dScores = NewSquare("ScoresGradient");
-        pass.Run(new HeadCopy("SelfAttention.SplitGradient", pass.OutputGradient, dMixed, heads, HeadCopy.Direction.Split));
+        pass.Run(new AxisSwap("SelfAttention.SplitGradient", pass.OutputGradient, dMixed, heads, AxisSwap.Direction.Split));
         pass.Run(of.Product("SelfAttention.ValueGradient", of.Square(weights, transposed: true), of.Rows(dMixed, 0), dApart, Values));
         pass.Run(of.Product("SelfAttention.WeightsGradient", of.Rows(dMixed, 0), of.Columns(apart, Values), dWeights));
         pass.Run(new SoftmaxBackward(weights, dWeights, dScores));
         pass.Run(of.Product("SelfAttention.QueryGradient", of.Square(dScores), of.Rows(apart, Keys), dApart, Queries));
         pass.Run(of.Product("SelfAttention.KeyGradient", of.Square(dScores, transposed: true), of.Rows(apart, Queries), dApart, Keys));
-        pass.Run(new HeadCopy("SelfAttention.JoinGradient", pass.NewInputGradient(0), dApart, heads, HeadCopy.Direction.Join, of.Scale));
+        pass.Run(new AxisSwap("SelfAttention.JoinGradient", pass.NewInputGradient(0), dApart, heads, AxisSwap.Direction.Join, of.Scale));
 
         Tensor NewApart(string name, int parts) => pass.New(name, ElementType.Working, parts, of.Count, of.Length, of.Size);
         Tensor NewSquare(string name) => pass.New(name, ElementType.Working, of.Count, of.Length, of.Length);
@@ -127,23 +127,4 @@ internal readonly record struct HeadProducts(int Count, int Length, int Size)
         new(name, a, b, c, part * (long)Count * a.Rows * b.Columns, b.Columns, count: Count, step: (long)a.Rows * b.Columns);
 
     private long PartStart(int part) => part * (long)Count * Length * Size;
-}
-
-/// <summary>
-/// Copies heads apart, [batch, length, parts, heads, size] to [parts, batch, heads, length, size], or joins them again; the first part is multiplied by <paramref name="scale"/> on the way.
-/// </summary>
-/// <param name="joined">[batch, length, parts * heads * size].</param>
-/// <param name="apart">[parts, batch * heads, length, size].</param>
-internal sealed partial class HeadCopy(string name, Tensor joined, Tensor apart, int heads, HeadCopy.Direction direction, float scale = 1f) : Kernel
-{
-    internal enum Direction { Split, Join }
-
-    public override string Name { get; } = name;
-    public override IReadOnlyList<Tensor> Reads { get; } = [direction == Direction.Split ? joined : apart];
-    public override IReadOnlyList<Tensor> Writes { get; } = [direction == Direction.Split ? apart : joined];
-
-    private int Batch => joined.Dimensions[0];
-    private int Length => joined.Dimensions[1];
-    private int Parts => apart.Dimensions[0];
-    private int Size => apart.Dimensions[^1];
 }

@@ -1,22 +1,22 @@
 namespace Microsoft.ML.MixedPrecision;
 
-internal sealed unsafe partial class HeadCopy
+internal sealed unsafe partial class AxisSwap
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
-        T* lines = cpu.Pointer<T>(joined), blocks = cpu.Pointer<T>(apart);
-        var (batch, length, parts, size, count) = (Batch, Length, Parts, Size, heads);
+        T* lines = cpu.Pointer<T>(together), adjoining = cpu.Pointer<T>(apart);
+        var (outer, length, size, across) = (Outer, Lines, Size, blocks);
         bool splits = direction == Direction.Split;
-        int pitch = parts * count * size;
-        // A block is a head of an example: its positions adjoin on one side, and lie a pitch apart on the other.
-        return cpu.For((long)parts * batch * count, grain: Math.Max(1, CpuBackend.ElementGrain / (length * size)), (first, end) =>
+        int pitch = Parts * across * size;
+        // The lines of a block adjoin on one side, and lie a pitch apart on the other.
+        return cpu.For((long)Parts * outer * across, grain: Math.Max(1, CpuBackend.ElementGrain / (length * size)), (first, end) =>
         {
             for (long block = first; block < end; block++)
             {
-                long part = block / (batch * count), example = block / count % batch, head = block % count;
-                T* line = lines + example * length * pitch + (part * count + head) * size, row = blocks + block * length * size;
+                long part = block / (outer * across), o = block / across % outer, b = block % across;
+                T* line = lines + o * length * pitch + (part * across + b) * size, row = adjoining + block * length * size;
                 float factor = part == 0 ? scale : 1f;
-                for (int position = 0; position < length; position++, line += pitch, row += size)
+                for (int l = 0; l < length; l++, line += pitch, row += size)
                 {
                     T* from = splits ? line : row, to = splits ? row : line;
                     if (factor == 1f) new ReadOnlySpan<T>(from, size).CopyTo(new Span<T>(to, size));

@@ -1,0 +1,172 @@
+namespace Microsoft.ML.MixedPrecision;
+
+public sealed partial class Network
+{
+    /// <summary>
+    /// Long short-term memory (Hochreiter and Schmidhuber, 1997; with forget gates, Gers et al., 2000) as PyTorch's LSTM with one layer and one direction: from position to position,
+    /// i, f, o = sigmoid(x W + h U + b), g = tanh(x W + h U + b), c = f c + i g, h = o tanh(c), with h and c starting at 0. c is FP32. Weights and bias start uniform in
+    /// ±1/sqrt(hidden); there is one bias, which is the sum of PyTorch's two.
+    /// </summary>
+    /// <param name="hidden">Features of h, at least 1.</param>
+    /// <param name="returnSequence">Whether the output is h at every position, [length, hidden], for another layer of the kind; by default it is. Else the last one, a vector [hidden].</param>
+    /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="hidden"/> is less than 1.</exception>
+    /// <exception cref="ArgumentException">The network's output here is not a sequence of at least 2 positions.</exception>
+    public Network Lstm(int hidden, bool returnSequence = true, string? name = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(hidden);
+        return Apply(new Lstm(hidden, returnSequence), name);
+    }
+}
+
+/// <summary>
+/// Positions come first inside, [positions, examples, ...], so that what a position reads and writes adjoins, and all positions together are one matrix: x W + b is one product, and
+/// so are the gradients of W, U and x. Between them each position has a product of its own, h U forward and dgates U^T backward, and a kernel for the cells.
+/// Gates lie in the order i, f, g, o, as PyTorch's.
+/// </summary>
+internal sealed class Lstm(int hidden, bool returnSequence) : Op
+{
+    private const int InputWeight = 0, RecurrentWeight = 1, Bias = 2;    // in the order of Parameters
+    private const int Inputs = 0, Gates = 1, States = 2, Cells = 3;      // in the order of saving
+
+    public override string Kind => "Lstm";
+
+    public override Shape Infer(string name, IReadOnlyList<Shape> inputs)
+    {
+        var input = inputs[0];
+        if (!input.IsSequence) throw Misfit(name, "a sequence [length, features]", input.Described, "start from Network.Sequence(...), or put Reshape(length, features) before it");
+        if (input.Length < 2) throw Misfit(name, "a sequence of at least 2 positions", input.Described, "a Linear does for one");
+        return returnSequence ? Shape.Sequence(input.Length, hidden) : Shape.Vector(hidden);
+    }
+
+    public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs)
+    {
+        var initializer = new Initializer.FanIn(hidden);
+        return [new("InputWeight", initializer, inputs[0].Channels, 4 * hidden), new("RecurrentWeight", initializer, hidden, 4 * hidden), new("Bias", initializer, 4 * hidden)];
+    }
+
+    public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
+
+    public override Tensor Forward(ForwardPass pass)
+    {
+        int batch = pass.Batch, length = pass.InputShapes[0].Length, features = pass.InputShapes[0].Channels, all = length * batch;
+        var inputs = pass.New("Inputs", ElementType.Working, length, batch, features);
+        var gates = pass.New("Gates", ElementType.Working, length, batch, 4 * hidden);
+        var states = pass.New("States", ElementType.Working, length, batch, hidden);
+        var cells = pass.New("Cells", ElementType.Single, length, batch, hidden);
+        foreach (var tensor in (Tensor[])[inputs, gates, states, cells]) pass.Save(tensor);
+
+        pass.Run(AxisSwap.ToPositionsFirst("Lstm.Turn", pass.Input(0), inputs));
+        pass.Run(new MatrixProduct("Lstm.Inputs", Rows(inputs, all, features), Rows(pass.Weight(InputWeight), features, 4 * hidden), gates, 0, 4 * hidden, pass.Weight(Bias)));
+        for (int position = 0; position < length; position++)
+        {
+            Tensor? recurrent = null;
+            if (position > 0)
+            {
+                recurrent = pass.New($"Recurrent{position}", ElementType.Working, batch, 4 * hidden);
+                pass.Run(new MatrixProduct("Lstm.Recurrent", Rows(states, batch, hidden, position - 1), Rows(pass.Weight(RecurrentWeight), hidden, 4 * hidden), recurrent, 0, 4 * hidden));
+            }
+            pass.Run(new LstmForward(gates, recurrent, states, cells, position));
+        }
+        if (!returnSequence) return states.Slice($"{pass.Name}.Output", (long)(length - 1) * batch * hidden, batch, hidden);
+        var y = pass.NewOutput();
+        pass.Run(AxisSwap.ToExamplesFirst("Lstm.TurnBack", states, y));
+        return y;
+    }
+
+    public override void Backward(BackwardPass pass)
+    {
+        int batch = pass.Batch, length = pass.InputShapes[0].Length, features = pass.InputShapes[0].Channels, all = length * batch;
+        var (inputs, gates, states, cells) = (pass.Saved[Inputs], pass.Saved[Gates], pass.Saved[States], pass.Saved[Cells]);
+        var dGates = pass.New("GatesGradient", ElementType.Working, length, batch, 4 * hidden);
+        var dCells = pass.New("CellsGradient", ElementType.Single, batch, hidden);
+        var dOutput = pass.OutputGradient;
+        if (returnSequence)
+        {
+            dOutput = pass.New("StatesGradient", ElementType.Working, length, batch, hidden);
+            pass.Run(AxisSwap.ToPositionsFirst("Lstm.TurnGradient", pass.OutputGradient, dOutput));
+        }
+        for (int position = length - 1; position >= 0; position--)
+        {
+            Tensor? dState = null;
+            if (position < length - 1)
+            {
+                dState = pass.New($"StateGradient{position}", ElementType.Working, batch, hidden);
+                pass.Run(new MatrixProduct("Lstm.StateGradient", Rows(dGates, batch, 4 * hidden, position + 1), Columns(pass.Weight(RecurrentWeight), 4 * hidden, hidden), dState, 0, hidden));
+            }
+            var outside = returnSequence ? dOutput.Slice($"{dOutput.Name}{position}", (long)position * batch * hidden, batch, hidden) : position == length - 1 ? dOutput : null;
+            pass.Run(new LstmBackward(gates, cells, outside, dState, dCells, dGates, position));
+        }
+        pass.Run(new MatrixProduct("Lstm.InputWeightGradient", Columns(inputs, features, all), Rows(dGates, all, 4 * hidden), pass.WeightGradient(InputWeight), 0, 4 * hidden));
+        // The state before a position is that of the position before: all but the last, with the gates of all but the first.
+        pass.Run(new MatrixProduct("Lstm.RecurrentWeightGradient",
+            Columns(states, hidden, all - batch), new DenseOperand(dGates, all - batch, 4 * hidden, (long)batch * 4 * hidden, 4 * hidden, Transposed: false), pass.WeightGradient(RecurrentWeight), 0, 4 * hidden));
+        pass.Run(ColumnSum.Of(pass, dGates, pass.WeightGradient(Bias)));
+        if (!pass.NeedsInputGradient(0)) return;
+        var dInputs = pass.New("InputsGradient", ElementType.Working, length, batch, features);
+        pass.Run(new MatrixProduct("Lstm.InputGradient", Rows(dGates, all, 4 * hidden), Columns(pass.Weight(InputWeight), 4 * hidden, features), dInputs, 0, features));
+        pass.Run(AxisSwap.ToExamplesFirst("Lstm.TurnInputGradient", dInputs, pass.NewInputGradient(0)));
+    }
+
+    public override string Export(OnnxScope scope)
+    {
+        // FP32, which is what ONNX Runtime has on a CPU; weights as the training forward pass reads them. Positions come first there too.
+        var (g, name, input) = (scope.Graph, scope.Name, scope.InputShapes[0]);
+        string x = g.Node("Transpose", $"{name}.Turn", [g.ToSingle(scope.Input(0), $"{name}.x")], ("perm", new long[] { 1, 0, 2 }));
+        string[] outputs = g.Nodes("LSTM", name,
+            [
+                x, g.Single($"{name}.InputWeight", GatesFirst(Rounded(InputWeight), input.Channels), 1, 4 * hidden, input.Channels),
+                g.Single($"{name}.RecurrentWeight", GatesFirst(Rounded(RecurrentWeight), hidden), 1, 4 * hidden, hidden),
+                g.Single($"{name}.Bias", [.. GatesFirst(Rounded(Bias), 1), .. new float[4 * hidden]], 1, 8 * hidden),
+            ], 2, ("hidden_size", (long)hidden));
+        string y = returnSequence
+            ? g.Reshape(g.Node("Transpose", $"{name}.TurnBack", [outputs[0]], ("perm", new long[] { 2, 0, 1, 3 })), $"{name}.Sequence", input.Length, hidden)
+            : g.Reshape(g.Node("Transpose", $"{name}.TurnBack", [outputs[1]], ("perm", new long[] { 1, 0, 2 })), $"{name}.Last", hidden);
+        return g.ToWorking(y, $"{name}.y");
+
+        float[] Rounded(int parameter) => g.Precision == OnnxPrecision.Half ? [.. scope.ParameterValues(parameter).Select(v => (float)(Half)v)] : scope.ParameterValues(parameter);
+    }
+
+    /// <summary>[inputs, 4 hidden] with gates i, f, g, o as ONNX has it: [4 hidden, inputs] with i, o, f, g.</summary>
+    private float[] GatesFirst(float[] weights, int inputs)
+    {
+        var turned = new float[weights.Length];
+        foreach (var (to, from) in ((ReadOnlySpan<int>)[0, 3, 1, 2]).ToArray().Index())
+            for (int h = 0; h < hidden; h++)
+                for (int i = 0; i < inputs; i++) turned[(to * hidden + h) * inputs + i] = weights[i * 4 * hidden + from * hidden + h];
+        return turned;
+    }
+
+    /// <summary>Rows of one position, or of all from the first.</summary>
+    private static DenseOperand Rows(Tensor source, int rows, int columns, int position = 0) => new(source, rows, columns, (long)position * rows * columns, columns, Transposed: false);
+
+    /// <summary>Stored rows as columns.</summary>
+    private static DenseOperand Columns(Tensor source, int rows, int columns) => new(source, rows, columns, 0, rows, Transposed: true);
+}
+
+/// <summary>One position: gates [.., 4 hidden] hold x W + b and become the gates, to which <paramref name="recurrent"/> [batch, 4 hidden], h U, is added before; writes c and h of the position.</summary>
+/// <param name="recurrent">Null at the first position, where h and c are 0.</param>
+internal sealed partial class LstmForward(Tensor gates, Tensor? recurrent, Tensor states, Tensor cells, int position) : Kernel
+{
+    public override string Name => "Lstm.Forward";
+    public override IReadOnlyList<Tensor> Reads { get; } = recurrent is null ? [gates] : [gates, recurrent, cells];
+    public override IReadOnlyList<Tensor> Writes { get; } = [gates, states, cells];
+
+    private int Batch => cells.Dimensions[1];
+    private int Hidden => cells.Dimensions[2];
+}
+
+/// <summary>
+/// One position: with dh = <paramref name="outside"/> + <paramref name="state"/>, dc = dcells + dh o (1 - tanh(c)^2): d of the gates' arguments, and dcells = dc f for the position before. FP32.
+/// </summary>
+/// <param name="outside">What the layers behind give, [batch, hidden]; null where they read this position not.</param>
+/// <param name="state">What the position behind gives, [batch, hidden]; null at the last one, where dcells are taken for 0.</param>
+internal sealed partial class LstmBackward(Tensor gates, Tensor cells, Tensor? outside, Tensor? state, Tensor dCells, Tensor dGates, int position) : Kernel
+{
+    public override string Name => "Lstm.Backward";
+    public override IReadOnlyList<Tensor> Reads { get; } = [gates, cells, .. outside is null ? (Tensor[])[] : [outside], .. state is null ? (Tensor[])[] : [state, dCells]];
+    public override IReadOnlyList<Tensor> Writes { get; } = [dGates, dCells];
+
+    private int Batch => cells.Dimensions[1];
+    private int Hidden => cells.Dimensions[2];
+}
