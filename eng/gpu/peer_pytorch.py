@@ -139,6 +139,16 @@ class Encoder(nn.Module):
         return self.head(self.body(x + self.positions).mean(1))
 
 
+class LastState(nn.Module):
+    def __init__(self, features, hidden, classes):
+        super().__init__()
+        self.lstm = nn.LSTM(features, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, classes)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
 # name: network, shape of an example (channels first), classes, batch
 WORKLOADS = {
     "mlp-small": (lambda: linear_layers(32, [64, 32], 2), (32,), 2, 32),
@@ -146,6 +156,7 @@ WORKLOADS = {
     "cnn": (cnn, (1, 28, 28), 10, 128),
     "resnet20": (resnet20, (3, 32, 32), 10, 64),
     "encoder": (lambda: Encoder(64, 128, 2, 4, 10), (64, 128), 10, 32),
+    "lstm": (lambda: LastState(64, 256, 10), (64, 64), 10, 32),
     "resnet50": (resnet50, (3, 224, 224), 1000, 128),
     "mlp-100m": (lambda: linear_layers(4096, [4096] * 6, 10), (4096,), 10, 64),
 }

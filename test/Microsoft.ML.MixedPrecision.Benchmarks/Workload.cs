@@ -11,6 +11,7 @@ internal sealed record Workload(string Name, int Batch, int Classes, Func<Networ
             .Flatten().Linear(128).Relu().Dropout(0.5f).Linear(10)),
         new("resnet20", 64, 10, () => Architectures.ResNetSmall(MixedPrecision.Network.Image(32, 32, 3)).Linear(10)),
         new("encoder", 32, 10, () => Architectures.TransformerEncoder(MixedPrecision.Network.Sequence(64, 128).PositionalEmbedding(), layers: 2, heads: 4, dropout: 0f).GlobalAvgPool1d().Linear(10)),
+        new("lstm", 32, 10, () => MixedPrecision.Network.Sequence(64, 64).Lstm(256, returnSequence: false).Linear(10)),
         new("resnet50", 128, 1000, () => Architectures.ResNet50(MixedPrecision.Network.Image(224, 224, 3)).Linear(1000)),
         new("mlp-100m", 64, 10, () => Enumerable.Range(0, 6).Aggregate(MixedPrecision.Network.Vector(4096), (x, _) => x.Linear(4096).Relu()).Linear(10)),
     ];

@@ -7,20 +7,19 @@ internal sealed unsafe partial class LstmForward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
-        var (batch, hidden) = (Batch, Hidden);
-        long first = (long)position * batch * hidden;
-        T* gate = cpu.Pointer<T>(gates) + 4 * first, state = cpu.Pointer<T>(states) + first, added = recurrent is null ? null : cpu.Pointer<T>(recurrent);
-        float* cell = cpu.Pointer<float>(cells) + first, before = recurrent is null ? null : cell - batch * hidden;
-        return cpu.For(batch, grain: Math.Max(1, LstmCells.Grain / hidden), (start, end) =>
+        int hidden = Hidden;
+        T* arguments = cpu.Pointer<T>(gates), added = recurrent is null ? null : cpu.Pointer<T>(recurrent), to = cpu.Pointer<T>(state);
+        float* c = cpu.Pointer<float>(cell), last = before is null ? null : cpu.Pointer<float>(before);
+        return cpu.For(cell.Dimensions[0], grain: Math.Max(1, LstmCells.Grain / hidden), (start, end) =>
         {
             int pitch = FloatBuffer.Pitch(4 * hidden);
             float* buffer = FloatBuffer.Of(4 * pitch);
             for (long row = start; row < end; row++)
             {
-                T* own = gate + row * 4 * hidden, h = state + row * hidden;
+                T* own = arguments + row * 4 * hidden, h = to + row * hidden;
                 float* x = TStorage.AsFloats(own, buffer, 4 * hidden), r = added is null ? null : TStorage.AsFloats(added + row * 4 * hidden, buffer + pitch, 4 * hidden);
                 float* g = TStorage.FloatsFor(own, buffer + 2 * pitch), y = TStorage.FloatsFor(h, buffer + 3 * pitch);
-                LstmCells.Forward(x, r, before is null ? null : before + row * hidden, g, cell + row * hidden, y, hidden);
+                LstmCells.Forward(x, r, last is null ? null : last + row * hidden, g, c + row * hidden, y, hidden);
                 TStorage.Store(g, own, 4 * hidden);
                 TStorage.Store(y, h, hidden);
             }
@@ -32,22 +31,20 @@ internal sealed unsafe partial class LstmBackward
 {
     public override Action BindCpu<T, TStorage>(CpuBackend cpu)
     {
-        var (batch, hidden) = (Batch, Hidden);
-        long first = (long)position * batch * hidden;
-        T* gate = cpu.Pointer<T>(gates) + 4 * first, target = cpu.Pointer<T>(dGates) + 4 * first;
-        T* behind = outside is null ? null : cpu.Pointer<T>(outside), later = state is null ? null : cpu.Pointer<T>(state);
-        float* cell = cpu.Pointer<float>(cells) + first, before = position == 0 ? null : cell - batch * hidden, carry = cpu.Pointer<float>(dCells);
-        return cpu.For(batch, grain: Math.Max(1, LstmCells.Grain / hidden), (start, end) =>
+        int hidden = Hidden;
+        T* values = cpu.Pointer<T>(gates), to = cpu.Pointer<T>(dGates), behind = outside is null ? null : cpu.Pointer<T>(outside), next = later is null ? null : cpu.Pointer<T>(later);
+        float* c = cpu.Pointer<float>(cell), last = before is null ? null : cpu.Pointer<float>(before), dc = cpu.Pointer<float>(carry);
+        return cpu.For(cell.Dimensions[0], grain: Math.Max(1, LstmCells.Grain / hidden), (start, end) =>
         {
             int pitch = FloatBuffer.Pitch(4 * hidden);
             float* buffer = FloatBuffer.Of(4 * pitch);
             for (long row = start; row < end; row++)
             {
-                T* to = target + row * 4 * hidden;
-                float* g = TStorage.AsFloats(gate + row * 4 * hidden, buffer, 4 * hidden), d = TStorage.FloatsFor(to, buffer + 3 * pitch);
-                float* dy = behind is null ? null : TStorage.AsFloats(behind + row * hidden, buffer + pitch, hidden), dh = later is null ? null : TStorage.AsFloats(later + row * hidden, buffer + 2 * pitch, hidden);
-                LstmCells.Backward(g, cell + row * hidden, before is null ? null : before + row * hidden, dy, dh, carry + row * hidden, d, hidden);
-                TStorage.Store(d, to, 4 * hidden);
+                T* target = to + row * 4 * hidden;
+                float* g = TStorage.AsFloats(values + row * 4 * hidden, buffer, 4 * hidden), d = TStorage.FloatsFor(target, buffer + 3 * pitch);
+                float* dy = behind is null ? null : TStorage.AsFloats(behind + row * hidden, buffer + pitch, hidden), dh = next is null ? null : TStorage.AsFloats(next + row * hidden, buffer + 2 * pitch, hidden);
+                LstmCells.Backward(g, c + row * hidden, last is null ? null : last + row * hidden, dy, dh, dc + row * hidden, d, hidden);
+                TStorage.Store(d, target, 4 * hidden);
             }
         });
     }
@@ -85,9 +82,9 @@ internal static unsafe class LstmCells
     }
 
     /// <param name="dy">Of the state, from the layers behind; may be null.</param>
-    /// <param name="dh">Of the state, from the position behind; null at the last, where <paramref name="dCell"/> is only written.</param>
+    /// <param name="dh">Of the state, from the position behind; null at the last, where <paramref name="carry"/> is only written.</param>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    public static void Backward(float* gates, float* cell, float* before, float* dy, float* dh, float* dCell, float* dGates, int hidden)
+    public static void Backward(float* gates, float* cell, float* before, float* dy, float* dh, float* carry, float* dGates, int hidden)
     {
         for (int c = 0; c < hidden; c += CpuVector.Width)
         {
@@ -98,14 +95,14 @@ internal static unsafe class LstmCells
             if (dh is not null)
             {
                 dState += Load(dh + c, count);
-                d = Load(dCell + c, count);
+                d = Load(carry + c, count);
             }
             d += TanhFunction.Backward(tanh, dState * o, 0f);
             Store(SigmoidFunction.Backward(i, d * g, 0f), dGates + c, count);
             Store(before is null ? default : SigmoidFunction.Backward(f, d * Load(before + c, count), 0f), dGates + hidden + c, count);
             Store(TanhFunction.Backward(g, d * i, 0f), dGates + 2 * hidden + c, count);
             Store(SigmoidFunction.Backward(o, dState * tanh, 0f), dGates + 3 * hidden + c, count);
-            Store(d * f, dCell + c, count);
+            Store(d * f, carry + c, count);
         }
     }
 

@@ -52,7 +52,8 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
         int batch = pass.Batch, length = pass.InputShapes[0].Length, features = pass.InputShapes[0].Channels, all = length * batch;
         var inputs = pass.New("Inputs", ElementType.Working, length, batch, features);
         var gates = pass.New("Gates", ElementType.Working, length, batch, 4 * hidden);
-        var states = pass.New("States", ElementType.Working, length, batch, hidden);
+        var states = pass.New("States", ElementType.Working, length, batch, hidden); // the last one elsewhere, where it is the output
+        var y = pass.NewOutput();
         var cells = pass.New("Cells", ElementType.Single, length, batch, hidden);
         foreach (var tensor in (Tensor[])[inputs, gates, states, cells]) pass.Save(tensor);
 
@@ -66,11 +67,10 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
                 recurrent = pass.New($"Recurrent{position}", ElementType.Working, batch, 4 * hidden);
                 pass.Run(new MatrixProduct("Lstm.Recurrent", Rows(states, batch, hidden, position - 1), Rows(pass.Weight(RecurrentWeight), hidden, 4 * hidden), recurrent, 0, 4 * hidden));
             }
-            pass.Run(new LstmForward(gates, recurrent, states, cells, position));
+            var state = !returnSequence && position == length - 1 ? y : At(states, position);
+            pass.Run(new LstmForward(At(gates, position), recurrent, position > 0 ? At(cells, position - 1) : null, At(cells, position), state));
         }
-        if (!returnSequence) return states.Slice($"{pass.Name}.Output", (long)(length - 1) * batch * hidden, batch, hidden);
-        var y = pass.NewOutput();
-        pass.Run(AxisSwap.ToExamplesFirst("Lstm.TurnBack", states, y));
+        if (returnSequence) pass.Run(AxisSwap.ToExamplesFirst("Lstm.TurnBack", states, y));
         return y;
     }
 
@@ -79,7 +79,7 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
         int batch = pass.Batch, length = pass.InputShapes[0].Length, features = pass.InputShapes[0].Channels, all = length * batch;
         var (inputs, gates, states, cells) = (pass.Saved[Inputs], pass.Saved[Gates], pass.Saved[States], pass.Saved[Cells]);
         var dGates = pass.New("GatesGradient", ElementType.Working, length, batch, 4 * hidden);
-        var dCells = pass.New("CellsGradient", ElementType.Single, batch, hidden);
+        var carry = pass.New("CellGradient", ElementType.Single, batch, hidden);
         var dOutput = pass.OutputGradient;
         if (returnSequence)
         {
@@ -88,14 +88,14 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
         }
         for (int position = length - 1; position >= 0; position--)
         {
-            Tensor? dState = null;
+            Tensor? later = null;
             if (position < length - 1)
             {
-                dState = pass.New($"StateGradient{position}", ElementType.Working, batch, hidden);
-                pass.Run(new MatrixProduct("Lstm.StateGradient", Rows(dGates, batch, 4 * hidden, position + 1), Columns(pass.Weight(RecurrentWeight), 4 * hidden, hidden), dState, 0, hidden));
+                later = pass.New($"StateGradient{position}", ElementType.Working, batch, hidden);
+                pass.Run(new MatrixProduct("Lstm.StateGradient", Rows(dGates, batch, 4 * hidden, position + 1), Columns(pass.Weight(RecurrentWeight), 4 * hidden, hidden), later, 0, hidden));
             }
-            var outside = returnSequence ? dOutput.Slice($"{dOutput.Name}{position}", (long)position * batch * hidden, batch, hidden) : position == length - 1 ? dOutput : null;
-            pass.Run(new LstmBackward(gates, cells, outside, dState, dCells, dGates, position));
+            var outside = returnSequence ? At(dOutput, position) : position == length - 1 ? dOutput : null;
+            pass.Run(new LstmBackward(At(gates, position), position > 0 ? At(cells, position - 1) : null, At(cells, position), outside, later, carry, At(dGates, position)));
         }
         pass.Run(new MatrixProduct("Lstm.InputWeightGradient", Columns(inputs, features, all), Rows(dGates, all, 4 * hidden), pass.WeightGradient(InputWeight), 0, 4 * hidden));
         // The state before a position is that of the position before: all but the last, with the gates of all but the first.
@@ -137,6 +137,13 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
         return turned;
     }
 
+    /// <summary>What a position has of [positions, examples, ...].</summary>
+    private static Tensor At(Tensor all, int position)
+    {
+        int rows = all.Dimensions[1], columns = all.Dimensions[2];
+        return all.Slice($"{all.Name}[{position}]", (long)position * rows * columns, rows, columns);
+    }
+
     /// <summary>Rows of one position, or of all from the first.</summary>
     private static DenseOperand Rows(Tensor source, int rows, int columns, int position = 0) => new(source, rows, columns, (long)position * rows * columns, columns, Transposed: false);
 
@@ -144,29 +151,31 @@ internal sealed class Lstm(int hidden, bool returnSequence) : Op
     private static DenseOperand Columns(Tensor source, int rows, int columns) => new(source, rows, columns, 0, rows, Transposed: true);
 }
 
-/// <summary>One position: gates [.., 4 hidden] hold x W + b and become the gates, to which <paramref name="recurrent"/> [batch, 4 hidden], h U, is added before; writes c and h of the position.</summary>
-/// <param name="recurrent">Null at the first position, where h and c are 0.</param>
-internal sealed partial class LstmForward(Tensor gates, Tensor? recurrent, Tensor states, Tensor cells, int position) : Kernel
+/// <summary>One position: <paramref name="gates"/> [batch, 4 hidden] hold x W + b and become the gates, to which <paramref name="recurrent"/> [batch, 4 hidden], h U, is added before; writes c and h, [batch, hidden].</summary>
+/// <param name="recurrent">Null at the first position, where h and c are 0 before.</param>
+/// <param name="before">c of the position before; null where there is none.</param>
+internal sealed partial class LstmForward(Tensor gates, Tensor? recurrent, Tensor? before, Tensor cell, Tensor state) : Kernel
 {
     public override string Name => "Lstm.Forward";
-    public override IReadOnlyList<Tensor> Reads { get; } = recurrent is null ? [gates] : [gates, recurrent, cells];
-    public override IReadOnlyList<Tensor> Writes { get; } = [gates, states, cells];
+    public override IReadOnlyList<Tensor> Reads { get; } = recurrent is null || before is null ? [gates] : [gates, recurrent, before];
+    public override IReadOnlyList<Tensor> Writes { get; } = [gates, state, cell];
 
-    private int Batch => cells.Dimensions[1];
-    private int Hidden => cells.Dimensions[2];
+    private int Hidden => cell.Dimensions[1];
 }
 
 /// <summary>
-/// One position: with dh = <paramref name="outside"/> + <paramref name="state"/>, dc = dcells + dh o (1 - tanh(c)^2): d of the gates' arguments, and dcells = dc f for the position before. FP32.
+/// One position: with dh = <paramref name="outside"/> + <paramref name="later"/>, dc = carry + dh o (1 - tanh(c)^2): d of the gates' arguments, and carry = dc f for the position before. FP32.
 /// </summary>
-/// <param name="outside">What the layers behind give, [batch, hidden]; null where they read this position not.</param>
-/// <param name="state">What the position behind gives, [batch, hidden]; null at the last one, where dcells are taken for 0.</param>
-internal sealed partial class LstmBackward(Tensor gates, Tensor cells, Tensor? outside, Tensor? state, Tensor dCells, Tensor dGates, int position) : Kernel
+/// <param name="before">c of the position before; null where there is none.</param>
+/// <param name="outside">What the layers behind give; null where they do not read this position.</param>
+/// <param name="later">What the position behind gives; null at the last one, where the carry is taken for 0.</param>
+internal sealed partial class LstmBackward(Tensor gates, Tensor? before, Tensor cell, Tensor? outside, Tensor? later, Tensor carry, Tensor dGates) : Kernel
 {
     public override string Name => "Lstm.Backward";
-    public override IReadOnlyList<Tensor> Reads { get; } = [gates, cells, .. outside is null ? (Tensor[])[] : [outside], .. state is null ? (Tensor[])[] : [state, dCells]];
-    public override IReadOnlyList<Tensor> Writes { get; } = [dGates, dCells];
+    public override IReadOnlyList<Tensor> Reads { get; } = [gates, cell, .. Given(before), .. Given(outside), .. Given(later), .. Given(later is null ? null : carry)];
+    public override IReadOnlyList<Tensor> Writes { get; } = [dGates, carry];
 
-    private int Batch => cells.Dimensions[1];
-    private int Hidden => cells.Dimensions[2];
+    private int Hidden => cell.Dimensions[1];
+
+    private static Tensor[] Given(Tensor? tensor) => tensor is null ? [] : [tensor];
 }
