@@ -28,6 +28,14 @@ public sealed partial class SamplesTests
     }
 
     [TestMethod]
+    public void Sequences_trains()
+    {
+        string trained = Run("Sequences");
+        foreach (var (network, bar) in ((string, double)[])[("LSTM", 96), ("transformer", 94), ("convolution", 96)])
+            Assert.IsGreaterThanOrEqualTo(bar, Percent(trained, network), trained);
+    }
+
+    [TestMethod]
     public async Task ModelBuilder_trains_and_its_web_API_gives_the_same_price()
     {
         string trained = Run("ModelBuilder");

@@ -42,7 +42,13 @@ internal static class RandomNetwork
 
     private static Network Element(Network x, Random random) => random.Next(10) switch
     {
-        0 => x.Gelu(), 1 => x.Silu(), 2 => x.Sigmoid(), 3 => x.Tanh(), 4 => x.LeakyRelu(0.1f), 5 => x.Dropout(0.3f), _ => x.Relu(),
+        0 => x.Gelu(),
+        1 => x.Silu(),
+        2 => x.Sigmoid(),
+        3 => x.Tanh(),
+        4 => x.LeakyRelu(0.1f),
+        5 => x.Dropout(0.3f),
+        _ => x.Relu(),
     };
 
     private static Network Branches(Network x, Random random)

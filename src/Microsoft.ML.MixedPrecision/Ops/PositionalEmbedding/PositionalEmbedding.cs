@@ -4,7 +4,7 @@ public sealed partial class Network
 {
     /// <summary>
     /// y = x + p with a trained p of x's shape, the same for every example: tells <see cref="SelfAttention"/>, which sees a set, where each position is (Gehring et al., 2017). p starts
-    /// normal with a deviation of 0.02, as BERT and the Vision Transformer have it.
+    /// normal with a deviation of 0.02, as BERT and the Vision Transformer have it: features should be of the size of 1 there, for instance behind a <see cref="LayerNorm"/>, or they drown it.
     /// </summary>
     /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
     /// <exception cref="ArgumentException">The network's output here is not a sequence.</exception>
