@@ -1,3 +1,5 @@
+using System.Collections;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>A bound kernel, and what it reads and writes: all that others may have to wait for.</summary>
@@ -26,17 +28,17 @@ internal static class WorkOrder
     /// <returns>For each work the numbers of those it waits for, without those that these wait for themselves.</returns>
     public static int[][] Of(IReadOnlyList<MemoryRange[]> reads, IReadOnlyList<MemoryRange[]> writes)
     {
-        var before = new HashSet<int>[reads.Count]; // all that a work waits for, directly or not
+        var before = new BitArray[reads.Count]; // all that a work waits for, directly or not
         var waits = new int[reads.Count][];
         for (int i = 0; i < waits.Length; i++)
         {
-            var (reached, direct) = (new HashSet<int>(), new List<int>());
+            var (reached, direct) = (new BitArray(waits.Length), new List<int>());
             for (int j = i - 1; j >= 0; j--)
             {
-                if (reached.Contains(j) || !(Touch(writes[j], reads[i]) || Touch(writes[j], writes[i]) || Touch(reads[j], writes[i]))) continue;
+                if (reached[j] || !(Touch(writes[j], reads[i]) || Touch(writes[j], writes[i]) || Touch(reads[j], writes[i]))) continue;
                 direct.Add(j);
-                reached.Add(j);
-                reached.UnionWith(before[j]);
+                reached[j] = true;
+                reached.Or(before[j]);
             }
             (before[i], waits[i]) = (reached, [.. direct]);
         }
