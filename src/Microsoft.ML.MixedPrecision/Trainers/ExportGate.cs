@@ -19,13 +19,11 @@ internal sealed class ExportGate(TrainedNetwork trained, PlanOptions plan, Devic
     /// <exception cref="InvalidOperationException">A score is not finite, or ONNX Runtime's scores differ by more than the format explains; the message names the layer.</exception>
     public OnnxModel Model(OnnxPrecision precision)
     {
-        var options = plan with { Batch = sample.Weights.Length, KeepAll = true, ForwardOnly = true, TotalUpdates = 1, AccumulationSteps = 1 };
-        IReadOnlyList<float[]> outputs;
-        using (var session = new TrainingSession(PlanBuilder.Build(trained.Network, options), device.Create(plan.Precision), values: trained))
-            outputs = ExportCheck.Outputs(session, sample);
+        var outputs = ExportCheck.Outputs(trained, plan, device.Create(plan.Precision), sample);
         int bad = Array.FindIndex(outputs[^1], value => !float.IsFinite(value));
         if (bad >= 0)
             throw new InvalidOperationException(FormattableString.Invariant($"The trained network gives {outputs[^1][bad]} for a row of the training data: expected finite scores. The training diverged; lower the learning rate, set GradientClipNorm, scale the features (Transforms.NormalizeMeanVariance), or train with Precision.Single."));
-        return ExportCheck.Verify(trained, precision, plan.Precision, outputs, sample, new OnnxMetadata { LabelNames = labels });
+        var inOther = ExportCheck.HasHalves(plan, precision) ? ExportCheck.InOtherPrecision(trained, plan, sample) : outputs;
+        return ExportCheck.Verify(trained, precision, plan, outputs, inOther, sample, new OnnxMetadata { LabelNames = labels });
     }
 }

@@ -28,6 +28,16 @@ public sealed class ExportCheckTests
         }
     }
 
+    /// <summary>Values between 0.6 and 0.63, of which a layer norm makes values of the size of 1: roundings of 1/4096 become a hundredth.</summary>
+    [TestMethod]
+    [DataRow(Precision.Mixed)]
+    [DataRow(Precision.Single)]
+    public void RoundingsThatALayerNormMultipliesAreExplained(Precision precision)
+    {
+        for (uint seed = 1; seed <= 20; seed++)
+            ExportHarness.Run(new CpuBackend(precision), Network.Sequence(11, 4).Linear(4).Sigmoid().Sigmoid().LayerNorm().Relu().Flatten().Linear(3), spread: 0.5, seed: seed);
+    }
+
     [TestMethod]
     [DataRow(OnnxPrecision.Half)]
     [DataRow(OnnxPrecision.Single)]
