@@ -7,7 +7,6 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 public sealed class RandomNetworksTests
 {
     private const int Batch = 5, Classes = 3;
-    private const float LossScaleOfHalves = 64f;
 
     /// <summary>Each takes 0.1 s.</summary>
     private static readonly int s_networks = int.Parse(Environment.GetEnvironmentVariable("MIXED_PRECISION_RANDOM_NETWORKS") ?? "50", CultureInfo.InvariantCulture);
@@ -43,15 +42,13 @@ public sealed class RandomNetworksTests
     [TestMethod, DynamicData(nameof(BackendMatrix.Cpu), typeof(BackendMatrix))]
     public void The_export_computes_what_the_training_does(BackendRow row) => ForEach(network => ExportHarness.Run(row.Create(), network, spread: 0.5));
 
-    /// <summary>Single precision: through layer norms and batch norms, whose gradients are differences, to the largest of them all. With halves in between a gross error shows.</summary>
+    /// <summary>To the largest gradient of them all: those of layer norms and batch norms are differences, of which other orders of sums leave little.</summary>
     [TestMethod, DynamicData(nameof(OnAnyMachine))]
     public void The_gradients_of_a_GPU_are_those_of_the_CPU(BackendRow row) => ForEach(network =>
     {
-        using TrainingSession cpu = Session(network, new CpuBackend(Precision.Single), keepAll: false), gpu = Session(network, row.Create(), keepAll: false);
+        using TrainingSession cpu = Session(network, new CpuBackend(row.Precision), keepAll: false), gpu = Session(network, row.Create(), keepAll: false);
         foreach (var session in (TrainingSession[])[cpu, gpu]) session.TrainPass(Rows(network, 1));
-        float scale = row.Precision == Precision.Mixed ? LossScaleOfHalves : 1f;
-        float[] expected = cpu.Read(cpu.Plan.Parameters.Gradients), actual = gpu.Read(gpu.Plan.Parameters.Gradients);
-        Tolerance.AssertClose([.. expected.Select(v => (double)v * scale)], actual, row.Precision, roundings: 200, operations: 4000, "gradients");
+        Tolerance.AssertClose([.. cpu.Read(cpu.Plan.Parameters.Gradients).Select(v => (double)v)], gpu.Read(gpu.Plan.Parameters.Gradients), row.Precision, roundings: 20, operations: 4000, "gradients");
     });
 
     public static IEnumerable<TestDataRow<BackendRow>> OnAnyMachine => [.. BackendMatrix.Simulator, .. BackendMatrix.Ptx];
@@ -86,7 +83,7 @@ public sealed class RandomNetworksTests
 
     private static TrainingSession Session(Network network, Backend backend, bool keepAll, bool poison = true)
     {
-        var options = new PlanOptions(Batch, backend.Precision, new SoftmaxCrossEntropy(), new Sgd(0.05f, momentum: 0.9f)) { Seed = 2, TotalUpdates = 4, KeepAll = keepAll, LossScale = LossScale.Static(backend.Precision == Precision.Mixed ? LossScaleOfHalves : 1f) };
+        var options = new PlanOptions(Batch, backend.Precision, new SoftmaxCrossEntropy(), new Sgd(0.05f, momentum: 0.9f)) { Seed = 2, TotalUpdates = 4, KeepAll = keepAll, LossScale = LossScale.Static(backend.Precision == Precision.Mixed ? 64f : 1f) };
         return new TrainingSession(PlanBuilder.Build(network, options), backend, poison);
     }
 
