@@ -13,8 +13,14 @@ internal static class RandomNetwork
             1 or 2 => Network.Sequence(random.Next(1, 20), Channels(random)),
             _ => Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved),
         };
+        return From(x, random).Linear(outputs, bias: random.Next(2) == 0);
+    }
+
+    /// <summary>The ops, behind an input; a vector at the end.</summary>
+    public static Network From(Network x, Random random)
+    {
         for (int ops = random.Next(1, 9); ops > 0; ops--) x = Next(x, random);
-        return x.Flatten().Linear(outputs, bias: random.Next(2) == 0);
+        return x.Flatten();
     }
 
     private static Network Next(Network x, Random random) => random.Next(5) switch
