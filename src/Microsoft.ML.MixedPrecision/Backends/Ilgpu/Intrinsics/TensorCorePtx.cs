@@ -70,8 +70,12 @@ internal static class TensorCorePtx
     public static void CopyAsync(PTXBackend backend, PTXCodeGenerator ptx, Value call)
     {
         string target = $"{Name(AddressOf(ptx, call[0], MemoryAddressSpace.Shared))}+{Constant(call[1]) * Unsafe.SizeOf<Words4>()}", source = Name(AddressOf(ptx, call[2], MemoryAddressSpace.Global));
-        // Of a mad.wide the assembler makes two shifting additions, of a product and a sum one multiplication.
-        string address = $".reg .b64 address; mul.wide.s32 address, {Name(ptx.LoadHardware(call[3]))}, {sizeof(ushort)}; add.s64 address, address, {source};", copies = Name(ptx.LoadHardware(call[4]));
+        // Of a mad.wide the assembler makes two shifting additions, of a product and a sum one multiplication: an instruction less and, for sm_80, a spill less. But an H100
+        // took 0.274 ms for 4,096 cubed with the sum and 0.225 with the mad.wide, on two days (ADR 11).
+        string place = Name(ptx.LoadHardware(call[3])), copies = Name(ptx.LoadHardware(call[4]));
+        string address = backend.Architecture >= CudaArchitecture.SM_90
+            ? $".reg .b64 address; mad.wide.s32 address, {place}, {sizeof(ushort)}, {source};"
+            : $".reg .b64 address; mul.wide.s32 address, {place}, {sizeof(ushort)}; add.s64 address, address, {source};";
         string hint = backend.InstructionSet >= CudaInstructionSet.ISA_74 ? ".L2::128B" : ""; // to fetch whole lines
         // Braces open a scope, so that the names do not clash.
         ptx.Builder.AppendLine(HasAsyncCopies(backend)
