@@ -31,7 +31,7 @@ public static class MixedPrecisionCatalog
     /// <param name="catalog">The trainers of an <see cref="MLContext"/>.</param>
     /// <param name="network">What is trained; the trainer adds the last Linear that the label needs.</param>
     /// <param name="labelColumnName">The column of labels.</param>
-    /// <param name="featureColumnName">The column of features: a vector of <see cref="float"/> of the size of the network's input.</param>
+    /// <param name="featureColumnName">The column of features: a vector of <see cref="float"/> of the size of the network's input, or what <see cref="Network.Tokens"/> takes.</param>
     /// <param name="exampleWeightColumnName">The column of weights; null: every row weighs 1.</param>
     /// <param name="epochs">Passes over the data, at least 1.</param>
     /// <param name="batchSize">Rows that are processed at once, at least 1.</param>

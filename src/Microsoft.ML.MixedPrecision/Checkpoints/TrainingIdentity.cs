@@ -14,7 +14,7 @@ internal static class TrainingIdentity
         try
         {
             var names = plan.Layers.ToDictionary(layer => layer.Node, layer => layer.Name);
-            string Described(Node node) => node.Op is null ? $"{plan.Network.PixelOrder}" : $"{node.Op.Described()} of {string.Join(" and ", node.Inputs.Select(input => names[input]))}";
+            string Described(Node node) => node.Op is null ? $"{plan.Network.InputFormat}" : $"{node.Op.Described()} of {string.Join(" and ", node.Inputs.Select(input => names[input]))}";
             return
             [
                 .. plan.Layers.Select((layer, i) => ($"layer {i}", $"{layer.Name} [{layer.Node.Shape}] {Described(layer.Node)}")),

@@ -9,7 +9,7 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class RowReader : IDisposable
 {
     private readonly DataViewRowCursor _cursor;
-    private readonly ValueGetter<VBuffer<float>> _getFeatures;
+    private readonly FeatureColumn.Getter _getFeatures;
     private readonly Action _readLabel;
     private readonly ValueGetter<float>? _getWeight;
     private readonly TrainingColumns _columns;
@@ -17,7 +17,7 @@ internal sealed class RowReader : IDisposable
     private readonly string _where;
     private readonly float _largest;
     private readonly float[] _features, _values;
-    private VBuffer<float> _featureBuffer, _labelBuffer;
+    private VBuffer<float> _labelBuffer;
 
     /// <param name="columns">Checked against the schema of <paramref name="data"/>.</param>
     /// <param name="precision">Mixed: values beyond +-65504 are refused, because they are infinite as halves.</param>
@@ -35,7 +35,7 @@ internal sealed class RowReader : IDisposable
         _cursor = data.GetRowCursor(needed);
         try
         {
-            _getFeatures = _cursor.GetGetter<VBuffer<float>>(features);
+            _getFeatures = FeatureColumn.GetterOf(_cursor, features, columns.Vocabulary > 0);
             if (columns.Weight is not null) _getWeight = _cursor.GetGetter<float>(needed[2]);
             _readLabel = LabelReader(label);
         }
@@ -63,11 +63,16 @@ internal sealed class RowReader : IDisposable
     public bool Read()
     {
         if (!_cursor.MoveNext()) return false;
-        _getFeatures(ref _featureBuffer);
-        if (_featureBuffer.Length != _features.Length)
-            throw Bad("Features", _columns.Features, $"{_features.Length} values", $"{_featureBuffer.Length}", "give every row the same number of features");
-        _featureBuffer.CopyTo(_features);
-        if (!Fits(_features)) ThrowFor("Features", _columns.Features, _features, "features");
+        int length = _getFeatures(_features);
+        if (_columns.Vocabulary > 0)
+        {
+            CheckTokens();
+        }
+        else
+        {
+            if (length != _features.Length) throw Bad("Features", _columns.Features, $"{_features.Length} values", $"{length}", "give every row the same number of features");
+            if (!Fits(_features)) ThrowFor("Features", _columns.Features, _features, "features");
+        }
         _readLabel();
         Weight = 1f;
         if (_getWeight is { } getWeight)
@@ -132,6 +137,14 @@ internal sealed class RowReader : IDisposable
             throw Bad("Label", _columns.Label, $"one of the {_columns.Outputs} classes", number == 0 ? "a missing value" : $"key {number}", "remove the row, or map the labels with Transforms.Conversion.MapValueToKey over all of them");
         Class = (int)(number - 1);
     };
+
+    private void CheckTokens()
+    {
+        if (TensorPrimitives.Max(_features) < _columns.Vocabulary) return;
+        int i = 0;
+        while (_features[i] < _columns.Vocabulary) i++;
+        throw Bad("Features", _columns.Features, $"tokens up to {_columns.Vocabulary - 1}", FormattableString.Invariant($"{_features[i]}, element {i}"), "make the vocabulary of Network.Tokens one more than the largest token, or tokens that are not in it 0");
+    }
 
     /// <summary>The value of largest magnitude has its sign, and is NaN where one is.</summary>
     private bool Fits(ReadOnlySpan<float> values) => MathF.Abs(TensorPrimitives.MaxMagnitude(values)) <= _largest;

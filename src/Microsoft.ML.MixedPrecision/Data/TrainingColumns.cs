@@ -3,13 +3,14 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>The columns that a training reads, checked against a schema.</summary>
-/// <param name="Features">A vector of <paramref name="FeatureCount"/> Single.</param>
+/// <param name="Features">A vector of <paramref name="FeatureCount"/> Single, or of tokens.</param>
 /// <param name="Label">Key, Boolean, Single or a vector of Single, as the task has it.</param>
 /// <param name="Weight">Single; null where every row weighs 1.</param>
 /// <param name="Task">What the label makes of the training.</param>
-/// <param name="FeatureCount">Elements of a feature vector.</param>
+/// <param name="FeatureCount">Elements of a feature vector that the network reads.</param>
 /// <param name="Outputs">What the network must put out: classes, 1, or the elements of a vector label.</param>
-internal sealed record TrainingColumns(string Features, string Label, string? Weight, ScoringTask Task, int FeatureCount, int Outputs)
+/// <param name="Vocabulary">The features are tokens below it; 0: they are numbers.</param>
+internal sealed record TrainingColumns(string Features, string Label, string? Weight, ScoringTask Task, int FeatureCount, int Outputs, int Vocabulary = 0)
 {
     public bool IsClassification => Task is ScoringTask.Binary or ScoringTask.Multiclass;
 
@@ -17,7 +18,8 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
     public static TrainingColumns Resolve(DataViewSchema schema, MixedPrecisionTrainer.Options options, ScoringTask? asked, string where = "")
     {
         var features = Find(schema, "Features", options.FeatureColumnName, where);
-        CheckFeatures(features, options.Network!, where);
+        if (options.Network!.InputFormat.IsTokens) CheckTokens(features, options.Network.InputFormat.Vocabulary, where);
+        else CheckFeatures(features, options.Network, where);
         var label = Find(schema, "Label", options.LabelColumnName, where);
         var task = TrainingTask.Resolve(label.Name, label.Type, asked, where);
         int outputs = task switch
@@ -32,7 +34,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
             if (weight.Type != NumberDataViewType.Single)
                 throw Misfit(where, "Example weight", name, "Single", $"{weight.Type}", "convert it with Transforms.Conversion.ConvertType");
         }
-        return new TrainingColumns(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, task, options.Network!.InputShape.Size, outputs);
+        return new TrainingColumns(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, task, options.Network!.InputShape.Size, outputs, options.Network.InputFormat.Vocabulary);
     }
 
     /// <exception cref="ArgumentOutOfRangeException">Another data set's columns are not those of the training.</exception>
@@ -80,6 +82,26 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
                 _ => $"start the network with Network.Vector({vector.Size})",
             });
         }
+    }
+
+    /// <summary>Whether a column's elements can be tokens.</summary>
+    public static bool AreTokens(DataViewType item) => item is KeyDataViewType { RawType: var raw } ? raw == typeof(uint) : item == NumberDataViewType.UInt32;
+
+    private static void CheckTokens(DataViewSchema.Column column, int vocabulary, string where)
+    {
+        var item = (column.Type as VectorDataViewType)?.ItemType;
+        if (item is null || !AreTokens(item))
+        {
+            throw Misfit(where, "Features", column.Name, "a vector of keys or UInt32 (tokens)", $"{column.Type}", (item ?? column.Type) switch
+            {
+                TextDataViewType when item is null => "cut it into words with Transforms.Text.TokenizeIntoWords, and map those with Transforms.Conversion.MapValueToKey",
+                TextDataViewType => "map its words with Transforms.Conversion.MapValueToKey",
+                _ when item is null => "make a vector of it with Transforms.Concatenate",
+                _ => "convert it with Transforms.Conversion.ConvertType to UInt32",
+            });
+        }
+        if (item is KeyDataViewType key && key.Count >= (ulong)vocabulary)
+            throw Misfit(where, "Features", column.Name, $"keys of at most {vocabulary - 1} values", $"{key.Count}", $"make the vocabulary of Network.Tokens {key.Count + 1}, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
     }
 
     private static int Classes(DataViewSchema.Column label, string where)

@@ -17,11 +17,11 @@ public enum PixelOrder
 /// </summary>
 public sealed partial class Network
 {
-    private Network(Node node, Node input, PixelOrder pixelOrder) => (Node, InputNode, PixelOrder) = (node, input, pixelOrder);
+    private Network(Node node, Node input, InputFormat format) => (Node, InputNode, InputFormat) = (node, input, format);
 
     internal Node Node { get; }
     internal Node InputNode { get; }
-    internal PixelOrder PixelOrder { get; }
+    internal InputFormat InputFormat { get; }
 
     /// <summary>The shape of one example at this point.</summary>
     public Shape Shape => Node.Shape;
@@ -34,7 +34,7 @@ public sealed partial class Network
 
     /// <summary>A network that takes a vector.</summary>
     /// <param name="size">Its elements, at least 1.</param>
-    public static Network Vector(int size) => Input(Shape.Vector(size), PixelOrder.Interleaved);
+    public static Network Vector(int size) => Input(Shape.Vector(size), new());
 
     /// <summary>A network that takes an image.</summary>
     /// <param name="height">Rows, at least 1.</param>
@@ -44,18 +44,18 @@ public sealed partial class Network
     public static Network Image(int height, int width, int channels, PixelOrder pixelOrder = PixelOrder.Planar)
     {
         if (!Enum.IsDefined(pixelOrder)) throw new ArgumentOutOfRangeException(nameof(pixelOrder), pixelOrder, "Expected Planar or Interleaved.");
-        return Input(Shape.Image(height, width, channels), pixelOrder);
+        return Input(Shape.Image(height, width, channels), new(pixelOrder));
     }
 
     /// <summary>A network that takes a sequence: a time series, words as vectors, the patches of an image.</summary>
     /// <param name="length">Positions, at least 1.</param>
     /// <param name="features">Values at each position, at least 1. The feature column has length x features of them, position after position.</param>
-    public static Network Sequence(int length, int features) => Input(Shape.Sequence(length, features), PixelOrder.Interleaved);
+    public static Network Sequence(int length, int features) => Input(Shape.Sequence(length, features), new());
 
-    private static Network Input(Shape shape, PixelOrder order)
+    private static Network Input(Shape shape, InputFormat format)
     {
         var node = new Node(null, [], shape, "Input");
-        return new Network(node, node, order);
+        return new Network(node, node, format);
     }
 
     /// <summary>This network followed by one more op.</summary>
@@ -69,12 +69,12 @@ public sealed partial class Network
         foreach (var input in inputs)
         {
             if (input.InputNode != first.InputNode)
-                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...) or Network.Vector(...) value.");
+                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...), Network.Tokens(...) or Network.Vector(...) value.");
             nodes.Add(input.Node);
         }
         name ??= NextName(op.Kind, nodes);
         var shape = op.Infer(name, [.. nodes.Select(n => n.Shape)]);
-        return new Network(new Node(op, nodes, shape, name), first.InputNode, first.PixelOrder);
+        return new Network(new Node(op, nodes, shape, name), first.InputNode, first.InputFormat);
     }
 
     /// <summary>A layer's kind and number.</summary>

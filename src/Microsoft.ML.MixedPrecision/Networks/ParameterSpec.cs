@@ -30,8 +30,8 @@ internal abstract record Initializer
         public override void Fill(Span<float> values, int first, CounterRandom random) => values.Fill(Value);
     }
 
-    /// <summary>Normal about 0 (Box and Muller, 1958).</summary>
-    public sealed record Normal(float Deviation) : Initializer
+    /// <summary>Normal about 0 (Box and Muller, 1958), but for the first <paramref name="Zeros"/> values, which are 0.</summary>
+    public sealed record Normal(float Deviation, int Zeros = 0) : Initializer
     {
         public override void Fill(Span<float> values, int first, CounterRandom random)
         {
@@ -39,7 +39,7 @@ internal abstract record Initializer
             {
                 uint place = 2 * (uint)(first + i);
                 float radius = MathF.Sqrt(-2f * MathF.Log(1f - CounterRandom.ToUnit(random.Bits(place)))), angle = MathF.Tau * CounterRandom.ToUnit(random.Bits(place + 1));
-                values[i] = Deviation * radius * MathF.Cos(angle);
+                values[i] = first + i < Zeros ? 0f : Deviation * radius * MathF.Cos(angle);
             }
         }
     }

@@ -8,13 +8,13 @@ internal static class OnnxExporter
     public static (OnnxGraph Graph, string Output) Export(TrainedNetwork trained, OnnxPrecision precision, bool expose = false)
     {
         var network = trained.Network;
-        var graph = new OnnxGraph(precision, network.InputShape.Size);
+        var graph = new OnnxGraph(precision, network.InputShape.Size, network.InputFormat.IsTokens);
         var values = new Dictionary<Node, string>();
         foreach (var (node, name) in trained.Layers)
         {
             string value = node.Op is null ? Input(graph, network) : node.Op.Export(new OnnxScope(graph, trained, node, name, values));
             values.Add(node, value);
-            if (expose) graph.Expose(name, value, node.Shape);
+            if (expose) graph.Expose(name, value, node.Shape, isInteger: node.Op is null && network.InputFormat.IsTokens);
         }
         return (graph, graph.Flatten(values[network.Node], "flat", network.Shape));
     }
@@ -22,7 +22,8 @@ internal static class OnnxExporter
     private static string Input(OnnxGraph graph, Network network)
     {
         var shape = network.InputShape;
-        return shape.IsImage && network.PixelOrder == PixelOrder.Planar
+        if (network.InputFormat.IsTokens) return graph.Tokens();
+        return shape.IsImage && network.InputFormat.PixelOrder == PixelOrder.Planar
             ? graph.Reshape(graph.Input, "image", shape.Channels, shape.Height, shape.Width)
             : graph.Unflatten(graph.Input, shape.IsImage ? "image" : "sequence", shape);
     }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
@@ -8,7 +9,7 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// Builds the ONNX graph of a network, node by node. A value is its name. Between the casts at the edges everything is in the
-/// working precision; the input is FP32 [N, features] and the output FP32 [N, columns], with N known when the model runs.
+/// working precision; the input is FP32 [N, features], or UINT32 [N, L] where it is tokens, and the output FP32 [N, columns], with N and L known when the model runs.
 /// Images are NCHW inside the graph and NHWC at its edges, as everywhere else in the library; sequences are [N, length, features].
 /// Weights are <c>Constant</c> nodes: ML.NET rejects a model that has an FP16 initializer.
 /// </summary>
@@ -23,21 +24,31 @@ internal sealed class OnnxGraph
     private readonly HashSet<string> _names = new(StringComparer.Ordinal) { InputName, OutputName };
     private readonly List<Exposed> _exposed = [];
     private readonly int _features;
+    private readonly bool _tokens;
 
-    public OnnxGraph(OnnxPrecision precision, int features)
+    /// <param name="features">Elements of a row, or the tokens that the network reads of it.</param>
+    /// <param name="tokens">The input is tokens: see <see cref="Tokens"/>.</param>
+    public OnnxGraph(OnnxPrecision precision, int features, bool tokens = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
         Precision = precision;
-        _features = features;
-        Input = ToWorking(InputName, "features.half");
+        (_features, _tokens) = (features, tokens);
     }
 
-    private readonly record struct Exposed(string Name, string Value, Shape Shape, bool IsSingle);
+    private readonly record struct Exposed(string Name, string Value, Shape Shape, bool IsInteger);
 
     public OnnxPrecision Precision { get; }
 
     /// <summary>The features in the working precision, [N, features].</summary>
-    public string Input { get; }
+    public string Input => field ??= ToWorking(InputName, "features.half");
+
+    /// <summary>The tokens as INT64 [N, features]: rows of any length are cut, or filled up with 0.</summary>
+    public string Tokens()
+    {
+        string tokens = Node("Cast", "tokens.all", [InputName], ("to", (long)TensorProto.Types.DataType.Int64));
+        string filled = Node("Pad", "tokens.filled", [tokens, Integers("tokens.ends", 0, 0, 0, _features)]);
+        return Node("Slice", "tokens", [filled, Integers("tokens.first", 0), Integers("tokens.end", _features), Integers("tokens.axis", 1)]);
+    }
 
     /// <summary>Adds a node with one output.</summary>
     /// <param name="opType">An operator of the standard set, version 17.</param>
@@ -160,21 +171,19 @@ internal sealed class OnnxGraph
     /// Marks a value as an output of the model that <see cref="BuildForCheck"/> makes; <see cref="Build"/> is not changed by it.
     /// It comes out as FP32 [N, elements], images in NHWC order.
     /// </summary>
-    public void Expose(string layer, string value, Shape shape, bool isSingle = false) => _exposed.Add(new Exposed(layer, value, shape, isSingle));
+    /// <param name="isInteger">The value is not in the working precision, but integers.</param>
+    public void Expose(string layer, string value, Shape shape, bool isInteger = false) => _exposed.Add(new Exposed(layer, value, shape, isInteger));
 
     /// <summary>The finished model.</summary>
     /// <param name="output">The value that becomes the output, [N, columns].</param>
     /// <param name="columns">Elements in a row of the output.</param>
     /// <param name="metadata">What the file says about itself.</param>
-    /// <param name="isSingle">The value is FP32 already, whatever the working precision.</param>
-    public OnnxModel Build(string output, int columns, OnnxMetadata metadata, bool isSingle = false) =>
-        Finish(output, columns, metadata, isSingle, []);
+    public OnnxModel Build(string output, int columns, OnnxMetadata metadata) => Finish(output, columns, metadata, []);
 
     /// <summary>The same model with every exposed value as a further output, for comparing layer by layer.</summary>
-    public OnnxModel BuildForCheck(string output, int columns, OnnxMetadata metadata, bool isSingle = false) =>
-        Finish(output, columns, metadata, isSingle, _exposed);
+    public OnnxModel BuildForCheck(string output, int columns, OnnxMetadata metadata) => Finish(output, columns, metadata, _exposed);
 
-    private OnnxModel Finish(string output, int columns, OnnxMetadata metadata, bool isSingle, List<Exposed> exposed)
+    private OnnxModel Finish(string output, int columns, OnnxMetadata metadata, List<Exposed> exposed)
     {
         if (metadata.LabelNames.Count != 0 && metadata.LabelNames.Count != columns)
             throw new ArgumentException($"Expected one label name for each of {columns} output columns, got {metadata.LabelNames.Count}.", nameof(metadata));
@@ -183,11 +192,11 @@ internal sealed class OnnxGraph
         var names = new HashSet<string>(_names, StringComparer.Ordinal);
         try
         {
-            var graph = new GraphProto { Name = "network", Input = { Value(InputName, _features) } };
-            AddOutput(graph, OutputName, output, columns, isSingle);
+            var graph = new GraphProto { Name = "network", Input = { _tokens ? Value(InputName, TensorProto.Types.DataType.Uint32, new() { DimParam = "L" }) : Value(InputName, _features) } };
+            AddOutput(graph, OutputName, output, columns);
             foreach (Exposed value in exposed)
             {
-                AddOutput(graph, Unique(value.Name + ".exposed"), Flatten(value.Value, $"{value.Name}.exposed.flat", value.Shape), value.Shape.Size, value.IsSingle);
+                AddOutput(graph, Unique(value.Name + ".exposed"), Flatten(value.Value, $"{value.Name}.exposed.flat", value.Shape), value.Shape.Size, value.IsInteger);
             }
             if (metadata.LabelNames.Count > 0) AddSlotNames(metadata.LabelNames);
             graph.Node.AddRange(_nodes);
@@ -200,10 +209,10 @@ internal sealed class OnnxGraph
         }
     }
 
-    private void AddOutput(GraphProto graph, string name, string value, int columns, bool isSingle)
+    private void AddOutput(GraphProto graph, string name, string value, int columns, bool isInteger = false)
     {
         // An Identity where no cast is due: the output must be a value of its own, with this name.
-        NodeProto node = new() { Name = name, Input = { value }, Output = { name }, OpType = isSingle || Precision == OnnxPrecision.Single ? "Identity" : "Cast" };
+        NodeProto node = new() { Name = name, Input = { value }, Output = { name }, OpType = Precision == OnnxPrecision.Single && !isInteger ? "Identity" : "Cast" };
         if (node.OpType == "Cast") node.Attribute.Add(((OnnxAttribute)("to", (long)TensorProto.Types.DataType.Float)).Proto);
         _nodes.Add(node);
         graph.Output.Add(Value(name, columns));
@@ -234,6 +243,7 @@ internal sealed class OnnxGraph
         };
         if (metadata.LabelNames.Count > 0) model.OpsetImport.Add(new OperatorSetIdProto { Domain = LabelDomain, Version = LabelOpset });
         Add("precision", Precision.ToString());
+        if (_tokens) Add(OnnxModel.LengthProperty, _features.ToString(CultureInfo.InvariantCulture));
         if (metadata.LabelNames.Count > 0) Add("labels", System.Text.Json.JsonSerializer.Serialize(metadata.LabelNames));
         foreach ((string key, string value) in metadata.Properties) Add(key, value);
         return model;
@@ -241,20 +251,22 @@ internal sealed class OnnxGraph
         void Add(string key, string value) => model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });
     }
 
-    private static ValueInfoProto Value(string name, int columns) => new()
+    private static ValueInfoProto Value(string name, int columns) => Value(name, TensorProto.Types.DataType.Float, new() { DimValue = columns });
+
+    private static ValueInfoProto Value(string name, TensorProto.Types.DataType type, TensorShapeProto.Types.Dimension columns) => new()
     {
         Name = name,
         Type = new TypeProto
         {
             TensorType = new TypeProto.Types.Tensor
             {
-                ElemType = (int)TensorProto.Types.DataType.Float,
+                ElemType = (int)type,
                 Shape = new TensorShapeProto
                 {
                     Dim =
                     {
                         new TensorShapeProto.Types.Dimension { DimParam = "N" },
-                        new TensorShapeProto.Types.Dimension { DimValue = columns },
+                        columns,
                     },
                 },
             },

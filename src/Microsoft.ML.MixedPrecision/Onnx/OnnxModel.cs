@@ -1,12 +1,16 @@
+using System.Globalization;
 using System.Text.Json;
 using Google.Protobuf;
 using Microsoft.ML.MixedPrecision.OnnxProto;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>A finished ONNX model with one FP32 input [N, features] and an FP32 output [N, columns].</summary>
+/// <summary>A finished ONNX model with one input, FP32 [N, features] or UINT32 [N, any length], and an FP32 output [N, columns].</summary>
 internal sealed class OnnxModel
 {
+    /// <summary>The property with the tokens that a network of them reads of a row: its input says nothing of it.</summary>
+    public const string LengthProperty = "length";
+
     private readonly ModelProto _proto;
 
     public OnnxModel(ModelProto proto, IReadOnlyList<string> layers)
@@ -24,7 +28,13 @@ internal sealed class OnnxModel
 
     public string InputName => _proto.Graph.Input[0].Name;
     public string OutputName => _proto.Graph.Output[0].Name;
-    public int Features => Width(_proto.Graph.Input[0]);
+
+    /// <summary>Whether the input is tokens.</summary>
+    public bool HasTokens => _proto.Graph.Input[0].Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Uint32;
+
+    /// <summary>Elements of a row of the input that are read.</summary>
+    public int Features => HasTokens ? int.Parse(Property(LengthProperty)!, CultureInfo.InvariantCulture) : Width(_proto.Graph.Input[0]);
+
     public int Columns => Width(_proto.Graph.Output[0]);
 
     public IReadOnlyList<string> LabelNames =>

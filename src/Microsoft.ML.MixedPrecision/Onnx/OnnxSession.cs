@@ -1,5 +1,7 @@
-using System.Runtime.InteropServices;
+using System.Globalization;
+using System.Numerics.Tensors;
 using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -23,7 +25,8 @@ internal sealed class OnnxSession : IDisposable
         _input = [_session.InputNames[0]];
         _outputs = [.. _session.OutputNames];
         _columns = [.. _outputs.Select(name => _session.OutputMetadata[name].Dimensions[1])];
-        Features = _session.InputMetadata[_input[0]].Dimensions[1];
+        HasTokens = _session.InputMetadata[_input[0]].ElementDataType == TensorElementType.UInt32;
+        Features = HasTokens ? int.Parse(_session.ModelMetadata.CustomMetadataMap[OnnxModel.LengthProperty], CultureInfo.InvariantCulture) : _session.InputMetadata[_input[0]].Dimensions[1];
     }
 
     /// <summary>Through a file, because ONNX Runtime would take a copy of an array of the model, and the array be garbage.</summary>
@@ -36,6 +39,9 @@ internal sealed class OnnxSession : IDisposable
     /// <summary>The GPU that is used; null where it is the CPU.</summary>
     public int? GpuDeviceId { get; }
 
+    /// <summary>Whether the features are tokens.</summary>
+    public bool HasTokens { get; }
+
     public int Features { get; }
 
     /// <summary>Elements in a row of the first output.</summary>
@@ -47,7 +53,7 @@ internal sealed class OnnxSession : IDisposable
     /// <summary>The first output of rows [rows, features], written to [rows, columns].</summary>
     public void Run(Memory<float> features, int rows, Memory<float> output)
     {
-        using OrtValue input = Tensor(features, rows, Features), result = Tensor(output, rows, Columns);
+        using OrtValue input = Input(features, rows), result = Tensor<float>(output, rows, Columns);
         _session.Run(_options, _input, [input], [_outputs[0]], [result]);
     }
 
@@ -55,10 +61,10 @@ internal sealed class OnnxSession : IDisposable
     public IReadOnlyList<float[]> RunAll(Memory<float> features, int rows)
     {
         float[][] outputs = Array.ConvertAll(_columns, columns => new float[checked(rows * columns)]);
-        OrtValue[] values = [.. outputs.Select((output, i) => Tensor(output, rows, _columns[i]))];
+        OrtValue[] values = [.. outputs.Select((output, i) => Tensor<float>(output, rows, _columns[i]))];
         try
         {
-            using OrtValue input = Tensor(features, rows, Features);
+            using OrtValue input = Input(features, rows);
             _session.Run(_options, _input, [input], _outputs, values);
             return outputs;
         }
@@ -118,6 +124,14 @@ internal sealed class OnnxSession : IDisposable
         return (new InferenceSession(path, cpu), null);
     }
 
-    private static OrtValue Tensor(Memory<float> memory, int rows, int columns) =>
+    private OrtValue Input(Memory<float> features, int rows)
+    {
+        if (!HasTokens) return Tensor<float>(features, rows, Features);
+        var tokens = new uint[checked(rows * Features)];
+        TensorPrimitives.ConvertTruncating<float, uint>(features.Span[..tokens.Length], tokens);
+        return Tensor<uint>(tokens, rows, Features);
+    }
+
+    private static OrtValue Tensor<T>(Memory<T> memory, int rows, int columns) where T : unmanaged =>
         OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, memory[..checked(rows * columns)], [rows, columns]);
 }

@@ -27,7 +27,7 @@ internal sealed class PlanBuilder
             _names.Add(node, name);
             if (node.Inputs.Any(_needGradient.Contains) || node.Op?.Parameters(node.InputShapes).Count > 0) _needGradient.Add(node);
         }
-        if (options.InputGradient) _needGradient.UnionWith(_nodes);
+        if (HasInputGradient) _needGradient.UnionWith(_nodes);
         Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n]))], options);
         foreach (var group in Block.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) _parameters.Add((group.Key, i), parameter);
@@ -45,6 +45,9 @@ internal sealed class PlanBuilder
     public PlanOptions Options { get; }
     public ParameterBlock Block { get; }
     public StepControl Control { get; } = new();
+
+    /// <summary>Tokens have none.</summary>
+    private bool HasInputGradient => Options.InputGradient && !Network.InputFormat.IsTokens;
 
     public string NameOf(Node node) => _names[node];
     public int NumberOf(Node node) => _nodes.Index().First(n => n.Item == node).Index;
@@ -82,7 +85,7 @@ internal sealed class PlanBuilder
             var gradient = LossSteps(targets, withGradient: true)!;
             Backward(gradient, saved);
             trainOutputs = _nodes.ToDictionary(n => _names[n], n => _outputs[n]);
-            if (Options.InputGradient) inputGradient = SumOfGradients(Network.InputNode);
+            if (HasInputGradient) inputGradient = SumOfGradients(Network.InputNode);
         });
         var update = Section(() =>
         {
@@ -146,9 +149,7 @@ internal sealed class PlanBuilder
             if (node.Op is null)
             {
                 _phase = Phase.Input;
-                var input = new Tensor("Input", ElementType.Working, Region.Activations, node.Shape.Batched(Options.Batch));
-                _outputs.Add(node, input);
-                Add(null, new Ingest(features, input, node.Shape, Network.PixelOrder));
+                _outputs.Add(node, Network.InputFormat.IsTokens ? features : Ingested(features, node.Shape));
                 _phase = Phase.Forward;
                 continue;
             }
@@ -157,6 +158,13 @@ internal sealed class PlanBuilder
             saved.Add(node, pass.SavedTensors);
         }
         return saved;
+    }
+
+    private Tensor Ingested(Tensor features, Shape shape)
+    {
+        var input = new Tensor("Input", ElementType.Working, Region.Activations, shape.Batched(Options.Batch));
+        Add(null, new Ingest(features, input, shape, Network.InputFormat.PixelOrder));
+        return input;
     }
 
     /// <summary>Losses of the rows, their total into the log and, for training, the gradient of the output.</summary>

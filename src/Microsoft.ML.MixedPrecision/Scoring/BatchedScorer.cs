@@ -17,7 +17,7 @@ internal sealed class BatchedScorer : IDataView
     private readonly OnnxSession _session;
     private readonly int _featureIndex;
 
-    /// <param name="input">Has the feature column, a vector of the session's length.</param>
+    /// <param name="input">Has the feature column, a vector of the session's length or of tokens.</param>
     /// <param name="schema">The input's schema with the output column appended.</param>
     /// <param name="featureColumn">What the network reads.</param>
     /// <param name="session">The network.</param>
@@ -105,11 +105,10 @@ internal sealed class BatchedScorer : IDataView
     {
         private readonly OnnxSession _session;
         private readonly DataViewRowCursor _rows;
-        private readonly ValueGetter<VBuffer<float>> _getFeatures;
+        private readonly FeatureColumn.Getter _getFeatures;
         private readonly ValueGetter<DataViewRowId> _getId;
         private readonly DataViewRowId[] _ids;
         private readonly float[] _features, _scores;
-        private VBuffer<float> _row;
         private long _first;
         private int _count;
 
@@ -117,7 +116,7 @@ internal sealed class BatchedScorer : IDataView
         {
             _session = owner._session;
             _rows = owner.InputCursor(index => index == owner._featureIndex);
-            _getFeatures = _rows.GetGetter<VBuffer<float>>(owner._input.Schema[owner._featureIndex]);
+            _getFeatures = FeatureColumn.GetterOf(_rows, owner._input.Schema[owner._featureIndex], _session.HasTokens);
             _getId = _rows.GetIdGetter();
             _ids = new DataViewRowId[owner.BatchRows];
             _features = new float[owner.BatchRows * _session.Features];
@@ -144,10 +143,9 @@ internal sealed class BatchedScorer : IDataView
             while (_count < _ids.Length && _rows.MoveNext())
             {
                 _getId(ref _ids[_count]);
-                _getFeatures(ref _row);
-                if (_row.Length != _session.Features)
-                    throw new InvalidOperationException($"Row {_rows.Position}: expected {_session.Features} features, got {_row.Length}.");
-                _row.CopyTo(_features, _count * _session.Features);
+                int length = _getFeatures(_features.AsSpan(_count * _session.Features, _session.Features));
+                if (length != _session.Features && !_session.HasTokens)
+                    throw new InvalidOperationException($"Row {_rows.Position}: expected {_session.Features} features, got {length}.");
                 _count++;
             }
             if (_count > 0) _session.Run(_features, _count, _scores);

@@ -22,12 +22,13 @@ internal sealed class StockScoringChain : IDisposable
     private readonly Lazy<OnnxSession> _session;
     private readonly string _featureColumn;
     private readonly int _features;
+    private readonly bool _tokens;
     private bool _disposed;
 
     /// <param name="env">The environment of the trainer.</param>
     /// <param name="model">Logits [N, classes], a logit [N, 1], or values [N, outputs].</param>
     /// <param name="trainSchema">The schema of the training data: the label's annotations become those of the predicted label.</param>
-    /// <param name="featureColumn">A column of <paramref name="trainSchema"/>, a vector of Single.</param>
+    /// <param name="featureColumn">A column of <paramref name="trainSchema"/>, a vector of Single or of tokens.</param>
     /// <param name="labelColumn">A column of <paramref name="trainSchema"/>; used where the task is <see cref="ScoringTask.Multiclass"/>.</param>
     /// <param name="task">Which head.</param>
     /// <param name="scale">What a regression's output is multiplied by, before <paramref name="offset"/> is added: undoes a standardized label.</param>
@@ -37,7 +38,7 @@ internal sealed class StockScoringChain : IDisposable
     public StockScoringChain(IHostEnvironment env, OnnxModel model, DataViewSchema trainSchema, string featureColumn, string labelColumn, ScoringTask task,
         float scale = 1, float offset = 0, int? gpuDeviceId = null, bool fallbackToCpu = false)
     {
-        (_featureColumn, _features) = (featureColumn, model.Features);
+        (_featureColumn, _features, _tokens) = (featureColumn, model.Features, model.HasTokens);
         CheckFeatures(trainSchema);
         CheckColumns(task, model.Columns);
         if (task == ScoringTask.Multiclass) CheckLabel(trainSchema, labelColumn, model.Columns);
@@ -169,9 +170,10 @@ internal sealed class StockScoringChain : IDisposable
 
     private void CheckFeatures(DataViewSchema schema)
     {
+        string expected = _tokens ? "a vector of keys or UInt32" : $"a vector of {_features} Single";
         if (schema.GetColumnOrNull(_featureColumn) is not { } column)
-            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}' not found: expected a vector of {_features} Single; got the columns {string.Join(", ", schema.Where(c => !c.IsHidden).Select(c => c.Name))}.");
-        if (column.Type is not VectorDataViewType vector || vector.ItemType != NumberDataViewType.Single || vector.Size != _features)
-            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}': expected a vector of {_features} Single, got {column.Type}.");
+            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}' not found: expected {expected}; got the columns {string.Join(", ", schema.Where(c => !c.IsHidden).Select(c => c.Name))}.");
+        if (column.Type is not VectorDataViewType vector || !(_tokens ? TrainingColumns.AreTokens(vector.ItemType) : vector.ItemType == NumberDataViewType.Single && vector.Size == _features))
+            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}': expected {expected}, got {column.Type}.");
     }
 }

@@ -9,7 +9,7 @@ public sealed partial class MixedPrecisionTrainer
     public sealed class Options
     {
 #pragma warning disable CA1051 // ML.NET's convention: the options of a trainer are public fields
-        /// <summary>The column of features: a vector of <see cref="float"/> of the size of the network's input. "Features" by default.</summary>
+        /// <summary>The column of features: a vector of <see cref="float"/> of the size of the network's input, or what <see cref="Network.Tokens"/> takes. "Features" by default.</summary>
         public string FeatureColumnName = DefaultColumnNames.Features;
 
         /// <summary>

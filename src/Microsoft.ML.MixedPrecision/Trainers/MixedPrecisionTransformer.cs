@@ -31,7 +31,7 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
     /// <summary>The column that is scored.</summary>
     public string FeatureColumnName { get; }
 
-    /// <summary>Its type: a vector of <see cref="float"/>.</summary>
+    /// <summary>Its type: a vector of <see cref="float"/>, or of tokens.</summary>
     public DataViewType FeatureColumnType { get; }
 
     /// <summary>True: each row is scored by itself.</summary>

@@ -12,13 +12,26 @@ internal static class StockSchema
 
     public static SchemaShape Of(SchemaShape input, MixedPrecisionTrainer.Options options, ScoringTask? asked)
     {
-        string features = options.FeatureColumnName, label = options.LabelColumnName;
-        string? weight = options.ExampleWeightColumnName;
-        var labelColumn = Find(input, "Label", label);
+        string features = options.FeatureColumnName;
+        var labelColumn = Find(input, "Label", options.LabelColumnName);
         var featureColumn = Find(input, "Features", features);
+        if (options.Network!.InputFormat.IsTokens)
+        {
+            if (featureColumn.Kind == SchemaShape.Column.VectorKind.Scalar || featureColumn.ItemType != NumberDataViewType.UInt32)
+                throw TrainingColumns.Misfit("", "Features", features, "a vector of keys or UInt32 (tokens)", Describe(featureColumn), "map words with Transforms.Conversion.MapValueToKey, or convert numbers with Transforms.Conversion.ConvertType");
+            // Asked with numbers in their place, which is what stock trainers know.
+            var numbers = Stock.Transforms.Conversion.Hash(features).Append(Stock.Transforms.Conversion.MapKeyToVector(features, outputCountVector: true)).GetOutputSchema(input);
+            return new SchemaShape(Of(numbers, labelColumn, options, asked).Select(column => column.Name == features ? featureColumn : column));
+        }
         if (featureColumn.Kind != SchemaShape.Column.VectorKind.Vector || featureColumn.ItemType != NumberDataViewType.Single)
-            throw TrainingColumns.Misfit("", "Features", features, $"a vector of {options.Network!.InputShape.Size} Single", Describe(featureColumn),
+            throw TrainingColumns.Misfit("", "Features", features, $"a vector of {options.Network.InputShape.Size} Single", Describe(featureColumn),
                 featureColumn.ItemType is TextDataViewType ? "make numbers of the text first, with Transforms.Text.FeaturizeText or Transforms.Categorical.OneHotEncoding" : "make one with Transforms.Concatenate or Transforms.Conversion.ConvertType");
+        return Of(input, labelColumn, options, asked);
+    }
+
+    private static SchemaShape Of(SchemaShape input, SchemaShape.Column labelColumn, MixedPrecisionTrainer.Options options, ScoringTask? asked)
+    {
+        var (features, label, weight) = (options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName);
         if (weight is not null) Find(input, "Example weight", weight);
         return TrainingTask.Resolve(labelColumn, asked) switch
         {

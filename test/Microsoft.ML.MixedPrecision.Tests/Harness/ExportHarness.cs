@@ -23,15 +23,15 @@ internal static class ExportHarness
         var session = new TrainingSession(PlanBuilder.Build(network, options), backend);
         var random = new CounterRandom(seed, 2000);
         uint drawn = 0;
-        float Draw() => (float)((2 * CounterRandom.ToUnit(random.Bits(drawn++)) - 1) * spread);
+        float Unit() => CounterRandom.ToUnit(random.Bits(drawn++));
 
         sample = new Batch(rows, inputs, outputs) { RowCount = rows };
-        for (int i = 0; i < sample.Features.Length; i++) sample.Features[i] = Draw();
+        for (int i = 0; i < sample.Features.Length; i++) sample.Features[i] = Features.Of(network, Unit(), spread);
         Array.Fill(sample.Weights, 1f);
         foreach (var parameter in session.Plan.Parameters.Parameters)
         {
             var values = new float[parameter.Spec.Length];
-            for (int i = 0; i < values.Length; i++) values[i] = Draw();
+            for (int i = 0; i < values.Length; i++) values[i] = (float)((2 * Unit() - 1) * spread);
             session.SetParameter(parameter, values);
         }
         session.TrainPass(sample); // moves running statistics off their initial values

@@ -3,13 +3,14 @@ namespace Microsoft.ML.MixedPrecision.Tests;
 /// <summary>Networks that nobody thought of: a seed gives a small one, of any ops in any order with any options that fit.</summary>
 internal static class RandomNetwork
 {
-    /// <summary>An image, a sequence or a vector, up to eight ops with branches among them, and a vector of <paramref name="outputs"/> at the end.</summary>
+    /// <summary>An image, a sequence, tokens or a vector, up to eight ops with branches among them, and a vector of <paramref name="outputs"/> at the end.</summary>
     public static Network Of(int seed, int outputs)
     {
         var random = new Random(seed);
-        var x = random.Next(6) switch
+        var x = random.Next(7) switch
         {
             0 => Network.Vector(random.Next(1, 40)),
+            6 => Network.Tokens(random.Next(1, 20), random.Next(2, 50)).Embedding(Channels(random)),
             1 or 2 => Network.Sequence(random.Next(1, 20), Channels(random)),
             _ => Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved),
         };

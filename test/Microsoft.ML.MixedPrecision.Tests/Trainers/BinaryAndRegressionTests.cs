@@ -118,7 +118,7 @@ public sealed class BinaryAndRegressionTests
 
         string[] Columns<T>(IEstimator<T> estimator) where T : class, ITransformer
         {
-            var shape = (SchemaShape)typeof(SchemaShape).GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!.Invoke(null, [data.Schema])!;
+            var shape = TrainerData.Shape(data);
             return [.. estimator.GetOutputSchema(shape).Select(c => $"{c.Name} {c.Kind} {c.ItemType}")];
         }
     }

@@ -109,8 +109,7 @@ public sealed class MulticlassTests
 
         string[] Shape<T>(IEstimator<T> estimator) where T : class, ITransformer
         {
-            // A schema's shape can only be made by an estimator: the first one here takes the data's.
-            var shape = (SchemaShape)typeof(SchemaShape).GetMethod("Create", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!.Invoke(null, [data.Schema])!;
+            var shape = TrainerData.Shape(data);
             return [.. estimator.GetOutputSchema(shape).Select(c => $"{c.Name} {c.Kind} {c.ItemType}{(c.IsKey ? " key" : "")}: {string.Join(", ", c.Annotations.Select(a => a.Name).Order(StringComparer.Ordinal))}")];
         }
 

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.MixedPrecision.Tests;
@@ -47,6 +48,9 @@ internal static class TrainerData
         change?.Invoke(options);
         return options;
     }
+
+    /// <summary>What pipelines check before anything is trained; ML.NET makes it of data in an internal method only.</summary>
+    public static SchemaShape Shape(IDataView data) => (SchemaShape)typeof(SchemaShape).GetMethod("Create", BindingFlags.Static | BindingFlags.NonPublic)!.Invoke(null, [data.Schema])!;
 
     public static byte[] Onnx(MixedPrecisionTransformer model, OnnxPrecision precision = OnnxPrecision.Half)
     {

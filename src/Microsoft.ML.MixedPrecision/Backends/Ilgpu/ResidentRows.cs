@@ -5,7 +5,7 @@ using Half = ILGPU.Half;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// A data set in the memory of a GPU, as it is stored on the host: features in working storage, labels, weights. A batch is gathered by
+/// A data set in the memory of a GPU, as it is stored on the host: features in working storage or tokens in FP32, labels, weights. A batch is gathered by
 /// index: to[n] = rows[order[start + n]], zeros behind the last row, as the host clears a short batch. The start is a counter on the device,
 /// so that each batch is the same launches with the same arguments, and can be part of a captured step.
 /// </summary>
@@ -31,7 +31,8 @@ internal sealed class ResidentRows : IResidentRows
         int width = plan.Features.Dimensions[1], values = classes ? 1 : plan.Targets.Labels.Dimensions[1];
         _order = New("Rows.Order", ElementType.Int32, _count);
         _cursor = New("Rows.Cursor", ElementType.Int32, CursorLength);
-        _features = New("Rows.Features", ElementType.Working, _count, width);
+        bool tokens = plan.Network.InputFormat.IsTokens;
+        _features = New("Rows.Features", tokens ? ElementType.Single : ElementType.Working, _count, width);
         _labels = New("Rows.Labels", plan.Targets.Labels.Element, _count, values);
         _weights = New("Rows.Weights", ElementType.Single, _count);
         gpu.CopyIn(_features, rows.Chunks, chunk => chunk.FeatureBytes);
@@ -45,6 +46,7 @@ internal sealed class ResidentRows : IResidentRows
             new(gpu.For(1, NextBatch, new NextArguments(gpu.View<int>(_cursor), gpu.View<int>(plan.Control.Counters), _batch, _count)), [_cursor], [_cursor, plan.Control.Counters]),
             new((gpu.Precision, gpu.Format, gpu.IsSimulator) switch
             {
+                _ when tokens => Features<float, SingleStorage>(plan.Features, width, order),
                 (Precision.Single, _, _) => Features<float, SingleStorage>(plan.Features, width, order),
                 (_, HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
                 (_, _, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
