@@ -36,6 +36,15 @@ public sealed partial class SamplesTests
     }
 
     [TestMethod]
+    public void Texts_trains_and_stock_ML_NET_reads_text()
+    {
+        string trained = Run("Texts");
+        foreach (var (network, bar) in ((string, double)[])[("bag", 71), ("LSTM", 67), ("transformer", 71)])
+            Assert.IsGreaterThanOrEqualTo(bar, Percent(trained, network), trained);
+        StringAssert.Contains(trained, "wisdom: A fool talks, and a wise man is silent.");
+    }
+
+    [TestMethod]
     public async Task ModelBuilder_trains_and_its_web_API_gives_the_same_price()
     {
         string trained = Run("ModelBuilder");

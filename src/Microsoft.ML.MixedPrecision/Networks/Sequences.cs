@@ -41,10 +41,12 @@ public sealed partial class Network
     public Network AvgPool1d(int kernel, int? stride = null, int padding = 0, bool countIncludePad = true, string? name = null) =>
         OfOneRow("AvgPool1d", x => x.AvgPool2d(new(1, kernel), new(1, stride ?? kernel), new(0, padding), countIncludePad, name));
 
-    /// <summary>The mean of each feature over all positions: [length, features] to the vector [features]. A <see cref="GlobalAvgPool2d"/> of an image of one row.</summary>
-    /// <param name="name">The name of the GlobalAvgPool2d in messages and in the exported model; by default its kind and number.</param>
-    /// <exception cref="ArgumentException">The network's output here is not a sequence.</exception>
-    public Network GlobalAvgPool1d(string? name = null) => OfOneRow("GlobalAvgPool1d", x => x.GlobalAvgPool2d(name));
+    /// <summary>The mean of each feature over all positions, or those that have a token: [length, features] to the vector [features]. Without a mask a <see cref="GlobalAvgPool2d"/> of an image of one row.</summary>
+    /// <param name="mask">The network's tokens: positions of token 0 do not count, and the mean of none is 0. By default all count.</param>
+    /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
+    /// <exception cref="ArgumentException">The network's output here is not a sequence, or the mask is not of its input or its length.</exception>
+    public Network GlobalAvgPool1d(TokenInput? mask = null, string? name = null) =>
+        mask is null ? OfOneRow("GlobalAvgPool1d", x => x.GlobalAvgPool2d(name)) : Apply(new TokenMean(), name, this, mask.Input);
 
     private Network OfOneRow(string kind, Func<Network, Network> layer)
     {

@@ -19,20 +19,20 @@ public sealed partial class Network
     }
 }
 
-/// <summary>A network's input of tokens: numbers that name something and measure nothing, so that the one thing to do with them is to look them up.</summary>
+/// <summary>A network's input of tokens: numbers that name something and measure nothing, so that they are looked up, and otherwise tell where there are none: what takes a mask leaves out the positions of token 0.</summary>
 public sealed class TokenInput
 {
     internal const int LargestVocabulary = 1 << 24;
 
-    private readonly Network _input;
+    internal TokenInput(Network input) => Input = input;
 
-    internal TokenInput(Network input) => _input = input;
+    internal Network Input { get; }
 
     /// <summary>Tokens of an example.</summary>
-    public int Length => _input.InputShape.Size;
+    public int Length => Input.InputShape.Size;
 
     /// <summary>One more than the largest token.</summary>
-    public int Vocabulary => _input.InputFormat.Vocabulary;
+    public int Vocabulary => Input.InputFormat.Vocabulary;
 
     /// <summary>
     /// A trained vector for each token: [length] to the sequence [length, features], as PyTorch's Embedding with padding_idx = 0. Vectors start normal with a deviation of 1; that of token 0 is
@@ -45,6 +45,6 @@ public sealed class TokenInput
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(features, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(features, Array.MaxLength / Vocabulary);
-        return _input.Apply(new Embedding(Vocabulary, features), name);
+        return Input.Apply(new Embedding(Vocabulary, features), name);
     }
 }

@@ -50,6 +50,9 @@ internal sealed class OnnxGraph
         return Node("Slice", "tokens", [filled, Integers("tokens.first", 0), Integers("tokens.end", _features), Integers("tokens.axis", 1)]);
     }
 
+    /// <summary>Where INT64 tokens are 0, as Booleans.</summary>
+    public string IsNone(string tokens, string name) => Node("Equal", name, [tokens, Integers($"{name}.token", 0)]);
+
     /// <summary>Adds a node with one output.</summary>
     /// <param name="opType">An operator of the standard set, version 17.</param>
     /// <param name="name">What to call the node and its output; a number is appended where the name is taken.</param>

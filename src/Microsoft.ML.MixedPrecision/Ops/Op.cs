@@ -42,6 +42,13 @@ internal abstract class Op
         return values.Count == 0 ? Kind : $"{Kind}({string.Join(", ", values)})";
     }
 
+    /// <summary>The shape rule of a mask.</summary>
+    /// <exception cref="ArgumentException">The positions of a sequence are not those of the tokens.</exception>
+    protected void ExpectMask(string name, Shape sequence, Shape tokens)
+    {
+        if (sequence.Length != tokens.Size) throw Misfit(name, $"as many positions as the mask has tokens, {tokens.Size}", $"{sequence.Length}", "take the mask before layers that change their number, or pad those");
+    }
+
     /// <summary>The exception of a shape rule, in the house's words.</summary>
     protected ArgumentException Misfit(string name, string expected, string got, string remedy) =>
         new($"{Kind} '{name}': expected {expected}, got {got}; {remedy}.");

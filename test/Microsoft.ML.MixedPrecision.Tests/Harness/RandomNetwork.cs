@@ -10,7 +10,7 @@ internal static class RandomNetwork
         var x = random.Next(7) switch
         {
             0 => Network.Vector(random.Next(1, 40)),
-            6 => Network.Tokens(random.Next(1, 20), random.Next(2, 50)).Embedding(Channels(random)),
+            6 => OfTokens(Network.Tokens(random.Next(1, 20), random.Next(2, 50)), random),
             1 or 2 => Network.Sequence(random.Next(1, 20), Channels(random)),
             _ => Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(random), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved),
         };
@@ -33,6 +33,12 @@ internal static class RandomNetwork
         3 when x.Shape.IsSequence => OfSequence(x, random),
         _ => Element(x.Linear(random.Next(1, 40), bias: random.Next(2) == 0), random),
     };
+
+    private static Network OfTokens(TokenInput tokens, Random random)
+    {
+        var x = tokens.Embedding(Channels(random));
+        return random.Next(4) switch { 0 => x.SelfAttention(1, mask: tokens), 1 => x.GlobalAvgPool1d(tokens), 2 => Network.Concat(x, tokens.Embedding(Channels(random))), _ => x };
+    }
 
     private static Network OfSequence(Network x, Random random)
     {

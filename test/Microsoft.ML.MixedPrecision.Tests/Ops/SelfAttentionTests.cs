@@ -13,6 +13,24 @@ public sealed class SelfAttentionTests
             OpCheck.Run(row.Create(), Network.Sequence(length, features).SelfAttention(heads), v => Reference(v, length, features, heads), batch, roundings: 12, rows: rows);
     }
 
+    /// <summary>Keys of token 0 are left out, for each head of their example; an example may have no other, nor any.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Leaves_out_what_the_mask_does(BackendRow row)
+    {
+        foreach (var (length, features, heads) in ((int, int, int)[])[(3, 6, 2), (8, 8, 1)])
+        {
+            float[] input = [.. Enumerable.Range(0, 3 * length).Select(i => i < length ? i % 3 : i < 2 * length ? i % length == 1 ? 2 : 0 : 0f)];
+            var tokens = Network.Tokens(length, 3);
+            double[]? none = null; // the vector of token 0 is no parameter
+            OpCheck.Run(row.Create(), tokens.Embedding(features).SelfAttention(heads, mask: tokens), v =>
+            {
+                none ??= [.. v.Parameters[0].Take(features)];
+                double[] x = [.. v.Input.SelectMany(token => token == 0 ? none : v.Parameters[0].Skip((int)token * features).Take(features))];
+                return Reference(new(v.Batch, x, [.. v.Parameters.Skip(1)]), length, features, heads, v.Input);
+            }, batch: 3, roundings: 12, input: input);
+        }
+    }
+
     /// <summary>Enough products for all threads, and longer ones: shared out, not cut.</summary>
     [TestMethod, DynamicData(nameof(BackendMatrix.Cpu), typeof(BackendMatrix))]
     public void Heads_are_shared_out_among_threads(BackendRow row)
@@ -40,13 +58,15 @@ public sealed class SelfAttentionTests
     public void Exports(Precision precision)
     {
         ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 6).SelfAttention(3));
+        var tokens = Network.Tokens(5, 3);
+        ExportHarness.Run(new CpuBackend(precision), tokens.Embedding(6).SelfAttention(3, mask: tokens));
         ExportHarness.Run(new CpuBackend(precision), Network.Image(4, 6, 2).Conv2d(8, 2, stride: 2).Reshape(6, 8).PositionalEmbedding().SelfAttention(2, bias: false).GlobalAvgPool1d());
     }
 
     [TestMethod]
     public void Has_the_defaults_of_PyTorch()
     {
-        Defaults.AssertEqual(nameof(Network.SelfAttention), ("bias", true));
+        Defaults.AssertEqual(nameof(Network.SelfAttention), ("bias", true), ("mask", null));
         var network = Network.Sequence(4, 6).SelfAttention(2);
         Assert.AreEqual(Shape.Sequence(4, 6), network.Shape);
         Assert.AreEqual((6 * 18) + 18 + (6 * 6) + 6, network.ParameterCount);
@@ -69,12 +89,16 @@ public sealed class SelfAttentionTests
         Message("SelfAttention 'a': expected a sequence [length, features], got an image 2x2x2; start from Network.Sequence(...), or put Reshape(length, features) before it.", Network.Image(2, 2, 2), 2);
         Message("SelfAttention 'a': expected features that 4 heads divide, got 6; choose heads that divide them.", Network.Sequence(3, 6), 4);
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Sequence(3, 6).SelfAttention(0));
+        var tokens = Network.Tokens(4, 5);
+        Assert.AreEqual("SelfAttention 'a': expected as many positions as the mask has tokens, 4, got 2; take the mask before layers that change their number, or pad those.",
+            Assert.ThrowsExactly<ArgumentException>(() => tokens.Embedding(2).Conv1d(2, 3).SelfAttention(1, mask: tokens, name: "a")).Message);
+        StringAssert.Contains(Assert.ThrowsExactly<ArgumentException>(() => tokens.Embedding(2).SelfAttention(1, mask: Network.Tokens(4, 5))).Message, "branches of one network");
 
         static void Message(string expected, Network input, int heads) => Assert.AreEqual(expected, Assert.ThrowsExactly<ArgumentException>(() => input.SelfAttention(heads, name: "a")).Message);
     }
 
     /// <summary>Rows of features: example after example, position after position.</summary>
-    private static double[] Reference(OpValues v, int length, int features, int heads)
+    private static double[] Reference(OpValues v, int length, int features, int heads, double[]? mask = null)
     {
         int size = features / heads;
         double[] projected = Linear(v.Input, features, v.Parameters[0], v.Parameters[1]), mixed = new double[v.Input.Length];
@@ -86,6 +110,7 @@ public sealed class SelfAttentionTests
                 for (int l = 0; l < length; l++)
                 {
                     double[] scores = [.. Enumerable.Range(0, length).Select(k => Enumerable.Range(0, size).Sum(c => Part(0, l, c) * Part(1, k, c)) / Math.Sqrt(size))];
+                    if (mask is not null) scores = [.. scores.Select((s, k) => mask[n * length + k] == 0 ? -65504 : s)];
                     double max = scores.Max(), sum = scores.Sum(s => Math.Exp(s - max));
                     for (int c = 0; c < size; c++) mixed[(n * length + l) * features + h * size + c] = Enumerable.Range(0, length).Sum(k => Math.Exp(scores[k] - max) / sum * Part(2, k, c));
                 }

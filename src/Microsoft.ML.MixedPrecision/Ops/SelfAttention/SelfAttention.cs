@@ -6,26 +6,29 @@ public sealed partial class Network
     /// Multi-head self-attention (Vaswani et al., 2017, section 3.2) as PyTorch's MultiheadAttention of a sequence with itself: each position becomes a mean of all
     /// positions' values, weighted by how well their keys match its query. Three layers: a Linear to queries, keys and values, [length, features] to
     /// [length, 3 features]; for each head softmax(Q K^T / sqrt(features / heads)) V; a Linear of all heads together, [length, features] again. The softmax is in FP32, the scale is
-    /// part of the queries. Weights and biases start as those of <see cref="Linear"/>. All positions see all others.
+    /// part of the queries. Weights and biases start as those of <see cref="Linear"/>. All positions see all others, or all that have a token.
     /// </summary>
     /// <param name="heads">Heads; divides the features.</param>
     /// <param name="bias">Whether the two Linears have a bias; they have by default.</param>
+    /// <param name="mask">The network's tokens: positions of token 0 are not attended to, as PyTorch's key_padding_mask. By default all are.</param>
     /// <param name="name">The layer's name in messages and in the exported model, by default its kind and number; the two Linears are called <c>name.InProjection</c> and <c>name.OutProjection</c>.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="heads"/> is less than 1.</exception>
-    /// <exception cref="ArgumentException">The network's output here is not a sequence, or the heads do not divide its features.</exception>
-    public Network SelfAttention(int heads, bool bias = true, string? name = null)
+    /// <exception cref="ArgumentException">The network's output here is not a sequence, the heads do not divide its features, or the mask is not of its input or its length.</exception>
+    public Network SelfAttention(int heads, bool bias = true, TokenInput? mask = null, string? name = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(heads);
         name ??= NextName("SelfAttention", [Node]);
         MixedPrecision.SelfAttention.Check(name, Shape, heads);
         int features = Shape.Channels;
-        return Linear(3 * features, bias, $"{name}.InProjection").Apply(new SelfAttention(heads), name).Linear(features, bias, $"{name}.OutProjection");
+        var projected = Linear(3 * features, bias, $"{name}.InProjection");
+        var attending = mask is null ? projected.Apply(new SelfAttention(heads), name) : Apply(new SelfAttention(heads), name, projected, mask.Input);
+        return attending.Linear(features, bias, $"{name}.OutProjection");
     }
 }
 
 /// <summary>
 /// What is between the projections, for each example and head: y = P V with P = softmax(S), S = Q K^T, the scale within Q. Backward: dV = P^T dy; dP = dy V^T;
-/// dS = P (dP - sum over a row of dP P); dQ = dS K; dK = dS^T Q.
+/// dS = P (dP - sum over a row of dP P); dQ = dS K; dK = dS^T Q. A second input is tokens, which mask keys.
 /// <para>
 /// Queries, keys and values of a head lie among those of the others: [length, 3, heads, size] for each example. They are copied apart, [3, examples, heads, length, size], so that all
 /// heads of all examples are products one step from the next, and one launch on a GPU.
@@ -46,7 +49,12 @@ internal sealed class SelfAttention(int heads) : Op
         if (shape.Channels % heads != 0) throw op.Misfit(name, $"features that {heads} heads divide", $"{shape.Channels}", "choose heads that divide them");
     }
 
-    public override Shape Infer(string name, IReadOnlyList<Shape> inputs) => Shape.Sequence(inputs[0].Length, inputs[0].Channels / 3);
+    public override Shape Infer(string name, IReadOnlyList<Shape> inputs)
+    {
+        if (inputs.Count > 1) ExpectMask(name, inputs[0], inputs[1]);
+        return Shape.Sequence(inputs[0].Length, inputs[0].Channels / 3);
+    }
+
     public override IReadOnlyList<ParameterSpec> Parameters(IReadOnlyList<Shape> inputs) => [];
     public override IReadOnlyList<BufferSpec> Buffers(IReadOnlyList<Shape> inputs) => [];
 
@@ -56,6 +64,7 @@ internal sealed class SelfAttention(int heads) : Op
         Tensor apart = NewApart("Apart", 3), scores = NewSquare("Scores"), weights = NewSquare("Weights"), mixed = NewApart("Mixed", 1), y = pass.NewOutput();
         pass.Run(new AxisSwap("SelfAttention.Split", pass.Input(0), apart, heads, AxisSwap.Direction.Split, of.Scale));
         pass.Run(of.Product("SelfAttention.Scores", of.Rows(apart, Queries), of.Columns(apart, Keys), scores));
+        if (pass.InputShapes.Count > 1) pass.Run(new ScoreMask(pass.Input(1), scores, heads));
         pass.Run(new SoftmaxForward(scores, weights));
         pass.Run(of.Product("SelfAttention.Mix", of.Square(weights), of.Rows(apart, Values), mixed));
         pass.Run(new AxisSwap("SelfAttention.Join", y, mixed, heads, AxisSwap.Direction.Join));
@@ -94,7 +103,10 @@ internal sealed class SelfAttention(int heads) : Op
             g.Node("Transpose", $"{name}.{of}", [g.Reshape(parts[part], $"{name}.{of}.flat", length, heads, size)], ("perm", order));
         string queries = g.Node("Mul", $"{name}.Scaled", [Part(Queries, "Queries", 0, 2, 1, 3), g.Scalar($"{name}.Scale", HeadProducts.ScaleOf(size))]);
         string scores = scope.Node("MatMul", [queries, Part(Keys, "Keys", 0, 2, 3, 1)]);
-        string weights = g.ToWorking(scope.Node("Softmax", [g.ToSingle(scores, $"{name}.scores")], ("axis", 3L)), $"{name}.weights"); // FP32, as here
+        scores = g.ToSingle(scores, $"{name}.scores");
+        if (scope.InputShapes.Count > 1)
+            scores = g.Node("Where", $"{name}.Masked", [g.Reshape(g.IsNone(scope.Input(1), $"{name}.None"), $"{name}.None.keys", 1, 1, length), g.Single($"{name}.Least", [ScoreMask.Least], 1), scores]);
+        string weights = g.ToWorking(scope.Node("Softmax", [scores], ("axis", 3L)), $"{name}.weights"); // FP32, as here
         string mixed = g.Node("Transpose", $"{name}.Join", [scope.Node("MatMul", [weights, Part(Values, "Values", 0, 2, 1, 3)])], ("perm", new long[] { 0, 2, 1, 3 }));
         return g.Reshape(mixed, name, length, heads * size);
     }
