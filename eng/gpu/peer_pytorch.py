@@ -103,10 +103,12 @@ def resnet50():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
 
 
-def attention(queries, keys, values):
+def attention(queries, keys, values, there):
+    """there: [batch, 1, 1, keys], true where a key may be seen; None: all may."""
     if hasattr(nn.functional, "scaled_dot_product_attention"):
-        return nn.functional.scaled_dot_product_attention(queries, keys, values)
-    return torch.softmax(queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5, -1) @ values  # before PyTorch 2.0
+        return nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=there)
+    scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5  # before PyTorch 2.0
+    return torch.softmax(scores if there is None else scores.masked_fill(~there, -65504), -1) @ values
 
 
 class EncoderLayer(nn.Module):
@@ -119,11 +121,11 @@ class EncoderLayer(nn.Module):
         self.projections = nn.ModuleList((nn.Linear(features, 3 * features), nn.Linear(features, features)))
         self.mlp = nn.Sequential(nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features))
 
-    def forward(self, x):
+    def forward(self, x, there=None):
         batch, length, features = x.shape
         heads = self.projections[0](self.norms[0](x)).view(batch, length, 3, self.heads, features // self.heads)
         queries, keys, values = heads.permute(2, 0, 3, 1, 4)
-        mixed = attention(queries, keys, values)
+        mixed = attention(queries, keys, values, there)
         x = x + self.projections[1](mixed.transpose(1, 2).reshape(batch, length, features))
         return x + self.mlp(self.norms[1](x))
 
@@ -139,6 +141,25 @@ class Encoder(nn.Module):
         return self.head(self.body(x + self.positions).mean(1))
 
 
+class Words(nn.Module):
+    """Token 0 is padding: its vector is zero, no query sees it, and it does not count in the mean."""
+
+    def __init__(self, length, vocabulary, features, layers, heads, classes):
+        super().__init__()
+        self.table = nn.Embedding(vocabulary, features, padding_idx=0)
+        self.positions = nn.Parameter(torch.randn(length, features) * 0.02)
+        self.layers = nn.ModuleList(EncoderLayer(features, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(features)
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, tokens):
+        there = tokens != 0
+        x = self.table(tokens) + self.positions
+        for layer in self.layers:
+            x = layer(x, there[:, None, None, :])
+        return self.head((self.norm(x) * there[:, :, None]).sum(1) / there.sum(1, keepdim=True))
+
+
 class LastState(nn.Module):
     def __init__(self, features, hidden, classes):
         super().__init__()
@@ -149,6 +170,8 @@ class LastState(nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
+VOCABULARIES = {"words": 20_000}
+
 # name: network, shape of an example (channels first), classes, batch
 WORKLOADS = {
     "mlp-small": (lambda: linear_layers(32, [64, 32], 2), (32,), 2, 32),
@@ -157,9 +180,17 @@ WORKLOADS = {
     "resnet20": (resnet20, (3, 32, 32), 10, 64),
     "encoder": (lambda: Encoder(64, 128, 2, 4, 10), (64, 128), 10, 32),
     "lstm": (lambda: LastState(64, 256, 10), (64, 64), 10, 32),
+    "words": (lambda: Words(64, VOCABULARIES["words"], 128, 2, 4, 10), (64,), 10, 32),
     "resnet50": (resnet50, (3, 224, 224), 1000, 128),
     "mlp-100m": (lambda: linear_layers(4096, [4096] * 6, 10), (4096,), 10, 64),
 }
+
+
+def texts(batch, length, vocabulary):
+    """Tokens that fill half of their positions and more, then 0."""
+    words = torch.randint(1, vocabulary, (batch, length), device=DEVICE)
+    ends = torch.randint((length + 1) // 2, length + 1, (batch, 1), device=DEVICE)
+    return torch.where(torch.arange(length, device=DEVICE) < ends, words, torch.zeros_like(words))
 
 
 def gradient_scaler():
@@ -177,7 +208,7 @@ class Training:
         self.mixed = kind != "fp32"
         torch.manual_seed(1)
         net = network().to(DEVICE).train()
-        self.x = torch.randn((self.batch, *shape), device=DEVICE)
+        self.x = texts(self.batch, *shape, VOCABULARIES[workload]) if workload in VOCABULARIES else torch.randn((self.batch, *shape), device=DEVICE)
         self.y = torch.randint(classes, (self.batch,), device=DEVICE)
         if len(shape) == 3:
             net = net.to(memory_format=LAST)

@@ -39,7 +39,7 @@ internal static class DeviceProducts
         var plan = workload.Plan(precision);
         var backend = Target.Open(precision);
         using var session = new TrainingSession(plan, backend);
-        session.TrainPass(workload.RandomBatch(plan.Network.InputShape.Size));
+        session.TrainPass(workload.RandomBatch(plan.Network));
         foreach (var step in plan.Train.Where(step => step.Kernel is MatrixProduct))
         {
             var product = (MatrixProduct)step.Kernel;

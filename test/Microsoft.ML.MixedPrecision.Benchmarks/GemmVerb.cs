@@ -38,7 +38,7 @@ internal static unsafe class GemmVerb
         var plan = workload.Plan(precision);
         var backend = new CpuBackend(precision, threads);
         using var session = new TrainingSession(plan, backend);
-        session.TrainPass(workload.RandomBatch(plan.Network.InputShape.Size));
+        session.TrainPass(workload.RandomBatch(plan.Network));
         var products = plan.Train.Where(step => step.Kernel is MatrixProduct).Select(step => (step.Layer, Product: (MatrixProduct)step.Kernel));
         foreach (var group in products.GroupBy(p => Shape(p.Product)))
         {

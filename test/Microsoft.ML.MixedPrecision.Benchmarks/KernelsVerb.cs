@@ -105,7 +105,7 @@ public class KernelBenchmarks
         var (plan, kernel) = Kernels[Kernel];
         var cpu = new CpuBackend(Precision, Threads);
         var session = new TrainingSession(plan, cpu);
-        session.TrainPass(Workload.RandomBatch(plan.Options.Batch, plan.Network.InputShape.Size, (int)plan.Output.Length / plan.Options.Batch));
+        session.TrainPass(Workload.RandomBatch(plan.Network, plan.Options.Batch, (int)plan.Output.Length / plan.Options.Batch));
         session.Update();
         _session = session;
         _run = cpu.Bind(kernel);

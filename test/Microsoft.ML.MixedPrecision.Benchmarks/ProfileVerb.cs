@@ -14,7 +14,7 @@ internal static class ProfileVerb
         int steps = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : StepProfiler.Samples;
         var plan = workload.Plan(precision);
         using var session = new TrainingSession(plan, Target.Open(precision));
-        var batch = workload.RandomBatch(plan.Network.InputShape.Size);
+        var batch = workload.RandomBatch(plan.Network);
         var profiler = new StepProfiler(plan, session.Device);
         for (int i = 0; i < WarmUp + steps; i++)
         {

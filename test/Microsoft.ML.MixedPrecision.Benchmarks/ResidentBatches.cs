@@ -20,14 +20,15 @@ internal sealed class ResidentBatches
     public ResidentBatches(Workload workload, TrainingSession session)
     {
         _session = session;
-        int features = session.Plan.Network.InputShape.Size;
-        _batch = workload.RandomBatch(features);
+        int features = session.Plan.Network.InputShape.Size, vocabulary = session.Plan.Network.InputFormat.Vocabulary;
+        _batch = workload.RandomBatch(session.Plan.Network);
         if (Target.IsCpu) return;
-        var columns = new TrainingColumns(nameof(Row.Features), nameof(Row.Label), null, ScoringTask.Multiclass, features, workload.Classes);
+        var columns = new TrainingColumns(vocabulary > 0 ? nameof(Row.Tokens) : nameof(Row.Features), nameof(Row.Label), null, ScoringTask.Multiclass, features, workload.Classes, vocabulary);
         var store = new RowStore(columns, session.Plan.Options.Precision, MostBytes);
         _batches = _next = Math.Clamp(store.Capacity / workload.Batch, 1, MostBatches);
         var schema = SchemaDefinition.Create(typeof(Row));
         schema[nameof(Row.Features)].ColumnType = new VectorDataViewType(NumberDataViewType.Single, features);
+        schema[nameof(Row.Tokens)].ColumnType = new VectorDataViewType(NumberDataViewType.UInt32, features);
         schema[nameof(Row.Label)].ColumnType = new KeyDataViewType(typeof(uint), workload.Classes);
         using var reader = new RowReader(new MLContext().Data.LoadFromEnumerable(Rows(workload.Batch, features), schema), columns, session.Plan.Options.Precision, null, "");
         while (!store.IsFull && reader.Read()) store.Add(reader);
@@ -50,13 +51,15 @@ internal sealed class ResidentBatches
         for (int i = 0; i < _batches * rows; i++)
         {
             int row = i % rows;
-            yield return new Row { Features = _batch.Features.AsSpan(row * features, features).ToArray(), Label = (uint)_batch.Classes[row] }; // ML.NET adds the 1 that keys count from
+            float[] values = _batch.Features.AsSpan(row * features, features).ToArray();
+            yield return new Row { Features = values, Tokens = [.. values.Select(v => (uint)MathF.Max(v, 0))], Label = (uint)_batch.Classes[row] }; // ML.NET adds the 1 that keys count from
         }
     }
 
     private sealed class Row
     {
         public float[] Features { get; set; } = [];
+        public uint[] Tokens { get; set; } = [];
         public uint Label { get; set; }
     }
 }

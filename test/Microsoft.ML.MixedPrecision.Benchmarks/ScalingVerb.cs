@@ -47,7 +47,7 @@ internal static class ScalingVerb
     private static double[] Measure(Workload workload, Precision precision, int[] threads)
     {
         TrainingSession[] sessions = [.. threads.Select(t => new TrainingSession(workload.Plan(precision), new CpuBackend(precision, t)))];
-        var batch = workload.RandomBatch(sessions[0].Plan.Network.InputShape.Size);
+        var batch = workload.RandomBatch(sessions[0].Plan.Network);
         var rates = threads.Select(_ => new List<double>()).ToArray();
         for (int burst = -1; burst < Bursts; burst++) // the first warms up
             foreach (var (i, session) in sessions.Index())

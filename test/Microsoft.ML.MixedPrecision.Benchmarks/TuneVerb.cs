@@ -21,7 +21,7 @@ internal static class TuneVerb
             var plan = workload.Plan(Precision.Mixed);
             var backend = (IlgpuBackend)Target.Open(Precision.Mixed);
             using var session = new TrainingSession(plan, backend);
-            session.TrainPass(workload.RandomBatch(plan.Network.InputShape.Size));
+            session.TrainPass(workload.RandomBatch(plan.Network));
             foreach (var product in plan.Train.Select(step => step.Kernel).OfType<MatrixProduct>().DistinctBy(p => (p.M, p.N, p.K, p.Count, p.A.GetType(), p.B.GetType(), p.Next?.Name)))
             {
                 var choice = TensorBinder.PlanOf(backend, product);
