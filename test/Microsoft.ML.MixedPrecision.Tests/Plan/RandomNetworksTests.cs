@@ -48,7 +48,9 @@ public sealed class RandomNetworksTests
     {
         using TrainingSession cpu = Session(network, new CpuBackend(row.Precision), keepAll: false), gpu = Session(network, row.Create(), keepAll: false);
         foreach (var session in (TrainingSession[])[cpu, gpu]) session.TrainPass(Rows(network, 1));
-        Tolerance.AssertClose([.. cpu.Read(cpu.Plan.Parameters.Gradients).Select(v => (double)v)], gpu.Read(gpu.Plan.Parameters.Gradients), row.Precision, roundings: 20, operations: 4000, "gradients");
+        float[] expected = cpu.Read(cpu.Plan.Parameters.Gradients), actual = gpu.Read(gpu.Plan.Parameters.Gradients);
+        if (expected.All(float.IsFinite)) Tolerance.AssertClose([.. expected.Select(v => (double)v)], actual, row.Precision, roundings: 20, operations: 4000, "gradients");
+        else Assert.IsFalse(actual.All(float.IsFinite)); // a step that both skip: behind a batch norm of what hardly differs gradients are beyond a half
     });
 
     public static IEnumerable<TestDataRow<BackendRow>> OnAnyMachine => [.. BackendMatrix.Simulator, .. BackendMatrix.Ptx];
