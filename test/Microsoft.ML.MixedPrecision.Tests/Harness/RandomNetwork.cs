@@ -37,7 +37,7 @@ internal static class RandomNetwork
     private static Network OfTokens(TokenInput tokens, Random random)
     {
         var x = tokens.Embedding(Channels(random));
-        return random.Next(4) switch { 0 => x.SelfAttention(1, mask: tokens), 1 => x.GlobalAvgPool1d(tokens), 2 => Network.Concat(x, tokens.Embedding(Channels(random))), _ => x };
+        return random.Next(5) switch { 0 => x.SelfAttention(1, mask: tokens), 3 => x.Linear(Channels(random)).LastToken(tokens), 1 => x.GlobalAvgPool1d(tokens), 2 => Network.Concat(x, tokens.Embedding(Channels(random))), _ => x };
     }
 
     private static Network OfSequence(Network x, Random random)

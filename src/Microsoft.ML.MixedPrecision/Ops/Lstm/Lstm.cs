@@ -8,7 +8,7 @@ public sealed partial class Network
     /// ±1/sqrt(hidden); there is one bias, which is the sum of PyTorch's two.
     /// </summary>
     /// <param name="hidden">Features of h, at least 1.</param>
-    /// <param name="returnSequence">Whether the output is h at every position, [length, hidden], for another layer of the kind; by default it is. Else the last one, a vector [hidden].</param>
+    /// <param name="returnSequence">Whether the output is h at every position, [length, hidden], for another layer of the kind; by default it is. Else the last one, a vector [hidden]; of texts of different lengths that is <see cref="LastToken"/>.</param>
     /// <param name="name">The layer's name in messages and in the exported model; by default its kind and number.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="hidden"/> is less than 1.</exception>
     /// <exception cref="ArgumentException">The network's output here is not a sequence of at least 2 positions.</exception>

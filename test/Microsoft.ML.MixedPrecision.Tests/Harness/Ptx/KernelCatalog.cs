@@ -14,7 +14,11 @@ internal static class KernelCatalog
         x => Network.Tokens(6, 5).Embedding(x.Shape.Channels), x => Masked(Network.Tokens(x.Shape.Channels, 5), x.Shape.Channels),
     ];
 
-    private static Network Masked(TokenInput tokens, int features) => tokens.Embedding(features).SelfAttention(1, mask: tokens).GlobalAvgPool1d(tokens);
+    private static Network Masked(TokenInput tokens, int features)
+    {
+        var x = tokens.Embedding(features).SelfAttention(1, mask: tokens);
+        return Network.Concat(x.GlobalAvgPool1d(tokens), x.LastToken(tokens));
+    }
 
     private static readonly Loss[] Losses = [new SoftmaxCrossEntropy(), new SigmoidCrossEntropy(), new MeanSquaredError(), new Huber()];
 
