@@ -13,8 +13,8 @@ internal sealed unsafe partial class AxisSwap
         {
             for (long block = first; block < end; block++)
             {
-                long part = block / (outer * across), o = block / across % outer, b = block % across;
-                T* line = lines + o * length * pitch + (part * across + b) * size, row = adjoining + block * length * size;
+                long o = block / (Parts * across), part = block / across % Parts, b = block % across;
+                T* line = lines + o * length * pitch + (part * across + b) * size, row = adjoining + ((part * outer + o) * across + b) * length * size;
                 float factor = part == 0 ? scale : 1f;
                 for (int l = 0; l < length; l++, line += pitch, row += size)
                 {
