@@ -96,6 +96,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
             {
                 TextDataViewType when item is null => "cut it into words with Transforms.Text.TokenizeIntoWords, and map those with Transforms.Conversion.MapValueToKey",
                 TextDataViewType => "map its words with Transforms.Conversion.MapValueToKey",
+                KeyDataViewType when item is null => "make a vector of what it was made of with Transforms.Concatenate, and map that with Transforms.Conversion.MapValueToKey", // keys themselves ML.NET does not concatenate
                 _ when item is null => "make a vector of it with Transforms.Concatenate",
                 _ => "convert it with Transforms.Conversion.ConvertType to UInt32",
             });

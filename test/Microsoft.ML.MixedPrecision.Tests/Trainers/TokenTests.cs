@@ -63,6 +63,22 @@ public sealed class TokenTests
         CollectionAssert.AreEqual(texts.Take(50).Select(t => HasElm(t.Words)).ToArray(), texts.Take(50).Select(t => t.Label).ToArray());
     }
 
+    /// <summary>Columns of categories, each a name: together a vector of names, and its keys.</summary>
+    [TestMethod]
+    public void Takes_categories()
+    {
+        var ml = new MLContext(seed: 1);
+        string[] woods = ["ash", "birch", "cedar"], finishes = ["raw", "oiled"];
+        var data = ml.Data.LoadFromEnumerable(Enumerable.Range(0, 120).Select(i => new Board { Wood = woods[i % 3], Finish = finishes[i / 3 % 2], Label = i % 3 == 1 && i / 3 % 2 == 0 }));
+        var pipeline = ml.Transforms.Concatenate("Names", nameof(Board.Wood), nameof(Board.Finish)).Append(ml.Transforms.Conversion.MapValueToKey("Features", "Names"))
+            .Append(ml.BinaryClassification.Trainers.MixedPrecision(Options(o => (o.Network, o.Epochs) = (Network.Tokens(2, 6).Embedding(8).Flatten().Linear(16).Relu(), 30))));
+        Assert.AreEqual(1.0, ml.BinaryClassification.Evaluate(pipeline.Fit(data).Transform(data)).Accuracy);
+
+        var one = ml.Transforms.Concatenate("Features", nameof(Board.Wood)).Append(ml.Transforms.Conversion.MapValueToKey("Features"))
+            .Append(ml.BinaryClassification.Trainers.MixedPrecision(Options(o => o.Network = Network.Tokens(1, 4).Embedding(8).Flatten())));
+        Assert.AreEqual(5 / 6.0, ml.BinaryClassification.Evaluate(one.Fit(data).Transform(data)).Accuracy, 1e-6);
+    }
+
     [TestMethod]
     public void The_vector_of_token_0_stays_zero()
     {
@@ -96,7 +112,7 @@ public sealed class TokenTests
             .Append(ml.Transforms.Text.ProduceHashedWordBags("Numbers", nameof(Text.Words), numberOfBits: 2)).Fit(data).Transform(data);
         Message("Words", "a vector of keys or UInt32 (tokens), got String; cut it into words with Transforms.Text.TokenizeIntoWords, and map those with Transforms.Conversion.MapValueToKey");
         Message("Cut", "a vector of keys or UInt32 (tokens), got Vector<String>; map its words with Transforms.Conversion.MapValueToKey");
-        Message("Key", "a vector of keys or UInt32 (tokens), got Key<UInt32, 0-0>; make a vector of it with Transforms.Concatenate");
+        Message("Key", "a vector of keys or UInt32 (tokens), got Key<UInt32, 0-0>; make a vector of what it was made of with Transforms.Concatenate, and map that with Transforms.Conversion.MapValueToKey");
         Message("Numbers", "a vector of keys or UInt32 (tokens), got Vector<Single, 4>; convert it with Transforms.Conversion.ConvertType to UInt32");
         Message("Keys", "keys of at most 4 values, got 5; make the vocabulary of Network.Tokens 6, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
 
@@ -137,6 +153,13 @@ public sealed class TokenTests
     {
         public string Words { get; set; } = "";
 
+        public bool Label { get; set; }
+    }
+
+    private sealed class Board
+    {
+        public string Wood { get; set; } = "";
+        public string Finish { get; set; } = "";
         public bool Label { get; set; }
     }
 
