@@ -54,9 +54,15 @@ public static class BackendMatrix
     /// <summary>The rows that run what ILGPU generates for CUDA, on any machine: see <see cref="PtxMachine"/>.</summary>
     public static IEnumerable<TestDataRow<BackendRow>> Ptx =>
     [
-        Row("ptx", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Ampere, HalfFormat.Native)),
+        Ampere,
         Row("ptx", Precision.Single, p => new IlgpuBackend(p, PtxDevice.Ampere)),
     ];
+
+    /// <summary>PTX in mixed precision, with products on tensor cores.</summary>
+    public static TestDataRow<BackendRow> Ampere => Row("ptx", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Ampere, HalfFormat.Native));
+
+    /// <summary>PTX in mixed precision, with products of warp groups.</summary>
+    public static TestDataRow<BackendRow> Hopper => Row("ptx sm_90", Precision.Mixed, p => new IlgpuBackend(p, PtxDevice.Hopper, HalfFormat.Native));
 
     private static TestDataRow<BackendRow>[] Device(string name, AcceleratorType type)
     {

@@ -42,25 +42,22 @@ public sealed class RandomNetworksTests
     [TestMethod, DynamicData(nameof(BackendMatrix.Cpu), typeof(BackendMatrix))]
     public void The_export_computes_what_the_training_does(BackendRow row) => ForEach(network => ExportHarness.Run(row.Create(), network, spread: 0.5));
 
-    /// <summary>To the largest gradient of them all: those of layer norms and batch norms are differences, of which other orders of sums leave little.</summary>
     [TestMethod, DynamicData(nameof(OnAnyMachine))]
-    public void The_gradients_of_a_GPU_are_those_of_the_CPU(BackendRow row) => ForEach(network =>
-    {
-        using TrainingSession cpu = Session(network, new CpuBackend(row.Precision), keepAll: false), gpu = Session(network, row.Create(), keepAll: false);
-        foreach (var session in (TrainingSession[])[cpu, gpu]) session.TrainPass(Rows(network, 1));
-        float[] expected = cpu.Read(cpu.Plan.Parameters.Gradients), actual = gpu.Read(gpu.Plan.Parameters.Gradients);
-        if (expected.All(float.IsFinite)) Tolerance.AssertClose([.. expected.Select(v => (double)v)], actual, row.Precision, roundings: 20, operations: 4000, "gradients");
-        else Assert.IsFalse(actual.All(float.IsFinite)); // a step that both skip: behind a batch norm of what hardly differs gradients are beyond a half
-    });
+    public void The_gradients_of_a_GPU_are_those_of_the_CPU(BackendRow row) => ForEach(network => AssertCloseToCpu(network, row));
+
+    [TestMethod, DynamicData(nameof(OnTensorCores))]
+    public void The_gradients_of_tensor_cores_are_those_of_the_CPU(BackendRow row) => ForEach(network => AssertCloseToCpu(network, row), wholeChunks: true);
 
     public static IEnumerable<TestDataRow<BackendRow>> OnAnyMachine => [.. BackendMatrix.Simulator, .. BackendMatrix.Ptx];
 
-    private static void ForEach(Action<Network> check)
+    public static IEnumerable<TestDataRow<BackendRow>> OnTensorCores => [BackendMatrix.Ampere, BackendMatrix.Hopper];
+
+    private static void ForEach(Action<Network> check, bool wholeChunks = false)
     {
         var failures = new List<string>();
         for (int seed = 0; seed < s_networks; seed++)
         {
-            var network = RandomNetwork.Of(seed, Classes);
+            var network = RandomNetwork.Of(seed, Classes, wholeChunks);
             try
             {
                 check(network);
@@ -71,6 +68,16 @@ public sealed class RandomNetworksTests
             }
         }
         if (failures.Count > 0) Assert.Fail($"{failures.Count} of {s_networks}:\n{string.Join("\n", failures.Take(10))}");
+    }
+
+    /// <summary>To the largest gradient of them all: those of layer norms and batch norms are differences, of which other orders of sums leave little.</summary>
+    private static void AssertCloseToCpu(Network network, BackendRow row)
+    {
+        using TrainingSession cpu = Session(network, new CpuBackend(row.Precision), keepAll: false), gpu = Session(network, row.Create(), keepAll: false);
+        foreach (var session in (TrainingSession[])[cpu, gpu]) session.TrainPass(Rows(network, 1));
+        float[] expected = cpu.Read(cpu.Plan.Parameters.Gradients), actual = gpu.Read(gpu.Plan.Parameters.Gradients);
+        if (expected.All(float.IsFinite)) Tolerance.AssertClose([.. expected.Select(v => (double)v)], actual, row.Precision, roundings: 20, operations: 4000, "gradients");
+        else Assert.IsFalse(actual.All(float.IsFinite)); // a step that both skip: behind a batch norm of what hardly differs gradients are beyond a half
     }
 
     private static void AssertSameBits(Network network, Backend one, bool keepAll, Backend other, bool keepAllOfOther, bool poison = true)

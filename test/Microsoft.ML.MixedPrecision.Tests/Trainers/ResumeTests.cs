@@ -82,7 +82,7 @@ public sealed class ResumeTests
         var random = new Random(seed);
         T One<T>(params ReadOnlySpan<T> of) => of[random.Next(of.Length)];
         var input = One(Network.Vector(TrainerData.Features), Network.Sequence(2, TrainerData.Features / 2), Network.Image(TrainerData.Features, 1, 1));
-        Network network = RandomNetwork.From(input, random).Linear(6).Relu();
+        Network network = new RandomNetwork(random).From(input).Linear(6).Relu();
         float rate = One(1e-3f, 1e-2f);
         Optimizer optimizer = One<Optimizer>(new Sgd(rate), new Sgd(rate, 0.9f, nesterov: true), new Adam(rate), new AdamW(rate));
         var schedule = One(Schedule.Constant(), Schedule.Cosine(warmup: 4), Schedule.Step(2, 0.5), Schedule.OneCycle());
