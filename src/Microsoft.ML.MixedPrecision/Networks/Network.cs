@@ -34,7 +34,7 @@ public sealed partial class Network
 
     /// <summary>A network that takes a vector.</summary>
     /// <param name="size">Its elements, at least 1.</param>
-    public static Network Vector(int size) => Input(Shape.Vector(size), new());
+    public static Network Vector(int size) => Input(Shape.Vector(size), new(PixelOrder.Interleaved));
 
     /// <summary>A network that takes an image.</summary>
     /// <param name="height">Rows, at least 1.</param>
@@ -50,7 +50,7 @@ public sealed partial class Network
     /// <summary>A network that takes a sequence: a time series, words as vectors, the patches of an image.</summary>
     /// <param name="length">Positions, at least 1.</param>
     /// <param name="features">Values at each position, at least 1. The feature column has length x features of them, position after position.</param>
-    public static Network Sequence(int length, int features) => Input(Shape.Sequence(length, features), new());
+    public static Network Sequence(int length, int features) => Input(Shape.Sequence(length, features), new(PixelOrder.Interleaved));
 
     private static Network Input(Shape shape, InputFormat format)
     {

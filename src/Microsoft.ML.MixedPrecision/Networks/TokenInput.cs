@@ -15,7 +15,7 @@ public sealed partial class Network
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(vocabulary, 2);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(vocabulary, TokenInput.LargestVocabulary);
-        return new(Input(Shape.Vector(length), new(Vocabulary: vocabulary)));
+        return new(Input(Shape.Vector(length), new(PixelOrder.Interleaved, vocabulary)));
     }
 }
 

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// In which format an exported ONNX model keeps its weights and computes. Input and output are FP32 in both.
+/// In which format an exported ONNX model keeps its weights and computes. Features and scores are FP32 in both, and tokens UINT32.
 /// </summary>
 public enum OnnxPrecision
 {

@@ -58,7 +58,7 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
 
     /// <summary>Writes the network as an ONNX file, after a check that ONNX Runtime scores rows of the training data as the training did.</summary>
     /// <param name="path">A file in an existing folder; replaced if it is there.</param>
-    /// <param name="precision">Half (the default): FP16 weights with FP32 input and output. Single: FP32, faster to score on a CPU.</param>
+    /// <param name="precision">Half (the default): FP16 weights; features are FP32 as in the column, or UINT32 where they are tokens, and scores FP32. Single: FP32, faster to score on a CPU.</param>
     /// <exception cref="IOException">The file cannot be written; the message names the path.</exception>
     /// <exception cref="InvalidOperationException">The scores differ by more than the format explains; the message names the layer.</exception>
     /// <exception cref="ObjectDisposedException">The transformer is disposed.</exception>
@@ -66,7 +66,7 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
 
     /// <summary>Writes the network as an ONNX model to a stream, after the same check.</summary>
     /// <param name="stream">Is written to and stays open.</param>
-    /// <param name="precision">Half (the default): FP16 weights with FP32 input and output. Single: FP32, faster to score on a CPU.</param>
+    /// <param name="precision">Half (the default): FP16 weights; features are FP32 as in the column, or UINT32 where they are tokens, and scores FP32. Single: FP32, faster to score on a CPU.</param>
     /// <exception cref="InvalidOperationException">The scores differ by more than the format explains; the message names the layer.</exception>
     /// <exception cref="ObjectDisposedException">The transformer is disposed.</exception>
     public void ExportToOnnx(Stream stream, OnnxPrecision precision = OnnxPrecision.Half)
