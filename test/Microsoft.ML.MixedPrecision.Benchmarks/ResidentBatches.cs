@@ -23,7 +23,7 @@ internal sealed class ResidentBatches
         int features = session.Plan.Network.InputShape.Size, vocabulary = session.Plan.Network.InputFormat.Vocabulary;
         _batch = workload.RandomBatch(session.Plan.Network);
         if (Target.IsCpu) return;
-        var columns = new TrainingColumns(vocabulary > 0 ? nameof(Row.Tokens) : nameof(Row.Features), nameof(Row.Label), null, ScoringTask.Multiclass, features, workload.Classes, vocabulary);
+        var columns = new TrainingColumns(vocabulary > 0 ? nameof(Row.Tokens) : nameof(Row.Features), nameof(Row.Label), null, ScoringTask.Multiclass, features, workload.Classes, session.Plan.Network.InputFormat);
         var store = new RowStore(columns, session.Plan.Options.Precision, MostBytes);
         _batches = _next = Math.Clamp(store.Capacity / workload.Batch, 1, MostBatches);
         var schema = SchemaDefinition.Create(typeof(Row));

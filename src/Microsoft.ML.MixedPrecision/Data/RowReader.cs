@@ -9,13 +9,14 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class RowReader : IDisposable
 {
     private readonly DataViewRowCursor _cursor;
-    private readonly FeatureColumn.Getter _getFeatures;
+    private readonly FeatureReader _featureReader;
     private readonly Action _readLabel;
     private readonly ValueGetter<float>? _getWeight;
     private readonly TrainingColumns _columns;
     private readonly IReadOnlyList<float>? _classWeights;
     private readonly string _where;
     private readonly float _largest;
+    private readonly int _numbers;
     private readonly float[] _features, _values;
     private VBuffer<float> _labelBuffer;
 
@@ -29,14 +30,16 @@ internal sealed class RowReader : IDisposable
         _largest = precision == Precision.Mixed ? (float)Half.MaxValue : float.MaxValue;
         var schema = data.Schema;
         DataViewSchema.Column features = schema[columns.Features], label = schema[columns.Label];
-        DataViewSchema.Column[] needed = columns.Weight is { } weight ? [features, label, schema[weight]] : [features, label];
+        DataViewSchema.Column? tokens = columns.Tokens is { } tokenColumn ? schema[tokenColumn] : null, weight = columns.Weight is { } weightColumn ? schema[weightColumn] : null;
+        DataViewSchema.Column[] needed = [.. new[] { features, label, tokens, weight }.OfType<DataViewSchema.Column>()];
         _features = new float[columns.FeatureCount];
+        _numbers = columns.Format.HasTokens ? columns.Format.Numbers : columns.FeatureCount;
         _values = columns.Task == ScoringTask.Multiclass ? [] : new float[columns.Outputs];
         _cursor = data.GetRowCursor(needed);
         try
         {
-            _getFeatures = FeatureColumn.GetterOf(_cursor, features, columns.Vocabulary > 0);
-            if (columns.Weight is not null) _getWeight = _cursor.GetGetter<float>(needed[2]);
+            _featureReader = new(_cursor, _numbers > 0 ? features : null, _numbers == 0 ? features : tokens);
+            if (weight is { } column) _getWeight = _cursor.GetGetter<float>(column);
             _readLabel = LabelReader(label);
         }
         catch
@@ -63,16 +66,7 @@ internal sealed class RowReader : IDisposable
     public bool Read()
     {
         if (!_cursor.MoveNext()) return false;
-        int length = _getFeatures(_features);
-        if (_columns.Vocabulary > 0)
-        {
-            CheckTokens();
-        }
-        else
-        {
-            if (length != _features.Length) throw Bad("Features", _columns.Features, $"{_features.Length} values", $"{length}", "give every row the same number of features");
-            if (!Fits(_features)) ThrowFor("Features", _columns.Features, _features, "features");
-        }
+        ReadFeatures();
         _readLabel();
         Weight = 1f;
         if (_getWeight is { } getWeight)
@@ -138,12 +132,18 @@ internal sealed class RowReader : IDisposable
         Class = (int)(number - 1);
     };
 
-    private void CheckTokens()
+    private void ReadFeatures()
     {
-        if (TensorPrimitives.Max(_features) < _columns.Vocabulary) return;
-        int i = 0;
-        while (_features[i] < _columns.Vocabulary) i++;
-        throw Bad("Features", _columns.Features, $"tokens up to {_columns.Vocabulary - 1}", FormattableString.Invariant($"{_features[i]}, element {i}"), "make the vocabulary of Network.Tokens one more than the largest token, or tokens that are not in it 0");
+        Span<float> numbers = _features.AsSpan(0, _numbers), tokens = _features.AsSpan(_numbers);
+        int length = _featureReader.Read(numbers, tokens);
+        if (length != numbers.Length) throw Bad("Features", _columns.Features, $"{numbers.Length} values", $"{length}", "give every row the same number of features");
+        if (!numbers.IsEmpty && !Fits(numbers)) ThrowFor("Features", _columns.Features, numbers, "features");
+
+        int vocabulary = _columns.Format.Vocabulary, i = 0;
+        if (tokens.IsEmpty || TensorPrimitives.Max<float>(tokens) < vocabulary) return;
+        while (tokens[i] < vocabulary) i++;
+        throw Bad(_numbers > 0 ? "Token" : "Features", _columns.Tokens ?? _columns.Features, $"tokens up to {vocabulary - 1}", FormattableString.Invariant($"{tokens[i]}, element {i}"),
+            "make the vocabulary of the network one more than the largest token, or tokens that are not in it 0");
     }
 
     /// <summary>The value of largest magnitude has its sign, and is NaN where one is.</summary>

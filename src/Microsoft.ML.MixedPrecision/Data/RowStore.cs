@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// Rows in memory, up to a number. In mixed precision features are kept as halves, unless they are tokens: the network's first step rounds them to
+/// Rows in memory, up to a number. In mixed precision features are kept as halves, unless there are tokens among them: the network's first step rounds them to
 /// that anyway, so a run has the same bits whether its data fit in here or not.
 /// </summary>
 internal sealed class RowStore
@@ -21,7 +21,7 @@ internal sealed class RowStore
         _features = columns.FeatureCount;
         _classes = columns.Task == ScoringTask.Multiclass;
         _labelValues = _classes ? 0 : columns.Outputs;
-        _half = precision == Precision.Mixed && columns.Vocabulary == 0;
+        _half = precision == Precision.Mixed && !columns.Format.HasTokens;
         long row = (long)_features * (_half ? 2 : 4) + (_classes ? 4 : 4 * _labelValues) + 4;
         RowBytes = checked((int)row);
         _chunkRows = (int)Math.Clamp(Math.Min(ChunkBytes, bytes) / row, 1, 65536);

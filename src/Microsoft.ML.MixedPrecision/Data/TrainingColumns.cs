@@ -9,8 +9,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// <param name="Task">What the label makes of the training.</param>
 /// <param name="FeatureCount">Elements of a feature vector that the network reads.</param>
 /// <param name="Outputs">What the network must put out: classes, 1, or the elements of a vector label.</param>
-/// <param name="Vocabulary">The features are tokens below it; 0: they are numbers.</param>
-internal sealed record TrainingColumns(string Features, string Label, string? Weight, ScoringTask Task, int FeatureCount, int Outputs, int Vocabulary = 0)
+/// <param name="Format">What the features are.</param>
+/// <param name="Tokens">The column of tokens behind the numbers; null where there are not both.</param>
+internal sealed record TrainingColumns(string Features, string Label, string? Weight, ScoringTask Task, int FeatureCount, int Outputs, InputFormat Format = default, string? Tokens = null)
 {
     public bool IsClassification => Task is ScoringTask.Binary or ScoringTask.Multiclass;
 
@@ -18,8 +19,10 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
     public static TrainingColumns Resolve(DataViewSchema schema, MixedPrecisionTrainer.Options options, ScoringTask? asked, string where = "")
     {
         var features = Find(schema, "Features", options.FeatureColumnName, where);
-        if (options.Network!.InputFormat.IsTokens) CheckTokens(features, options.Network.InputFormat.Vocabulary, where);
-        else CheckFeatures(features, options.Network, where);
+        var format = options.Network!.InputFormat;
+        if (!format.HasTokens || format.IsTable) CheckFeatures(features, options.Network, where);
+        else CheckTokens("Features", features, format.Vocabulary, where);
+        if (format.IsTable) CheckTokens("Token", Find(schema, "Token", options.TokenColumnName, where), format.Vocabulary, where);
         var label = Find(schema, "Label", options.LabelColumnName, where);
         var task = TrainingTask.Resolve(label.Name, label.Type, asked, where);
         int outputs = task switch
@@ -34,7 +37,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
             if (weight.Type != NumberDataViewType.Single)
                 throw Misfit(where, "Example weight", name, "Single", $"{weight.Type}", "convert it with Transforms.Conversion.ConvertType");
         }
-        return new TrainingColumns(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, task, options.Network!.InputShape.Size, outputs, options.Network.InputFormat.Vocabulary);
+        return new TrainingColumns(options.FeatureColumnName, options.LabelColumnName, options.ExampleWeightColumnName, task, options.Network.InputShape.Size, outputs, format, format.IsTable ? options.TokenColumnName : null);
     }
 
     /// <exception cref="ArgumentOutOfRangeException">Another data set's columns are not those of the training.</exception>
@@ -53,7 +56,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
 
     private static void CheckFeatures(DataViewSchema.Column column, Network network, string where)
     {
-        var shape = network.InputShape;
+        var shape = network.InputFormat.IsTable ? Shape.Vector(network.InputFormat.Numbers) : network.InputShape;
         string expected = shape.IsImage
             ? $"a vector of {shape.Size} Single (an image of {shape.Height} x {shape.Width} with {shape.Channels} channel{(shape.Channels == 1 ? "" : "s")})"
             : shape.IsSequence
@@ -79,6 +82,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
             {
                 { IsImage: true } => "make height x width x channels of Network.Image the number of pixel values",
                 { IsSequence: true } => "make length x features of Network.Sequence the number of values",
+                _ when network.InputFormat.IsTable => "make numbers of Network.Table the number of values",
                 _ => $"start the network with Network.Vector({vector.Size})",
             });
         }
@@ -87,12 +91,12 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
     /// <summary>Whether a column's elements can be tokens.</summary>
     public static bool AreTokens(DataViewType item) => item is KeyDataViewType { RawType: var raw } ? raw == typeof(uint) : item == NumberDataViewType.UInt32;
 
-    private static void CheckTokens(DataViewSchema.Column column, int vocabulary, string where)
+    private static void CheckTokens(string role, DataViewSchema.Column column, int vocabulary, string where)
     {
         var item = (column.Type as VectorDataViewType)?.ItemType;
         if (item is null || !AreTokens(item))
         {
-            throw Misfit(where, "Features", column.Name, "a vector of keys or UInt32 (tokens)", $"{column.Type}", (item ?? column.Type) switch
+            throw Misfit(where, role, column.Name, "a vector of keys or UInt32 (tokens)", $"{column.Type}", (item ?? column.Type) switch
             {
                 TextDataViewType when item is null => "cut it into words with Transforms.Text.TokenizeIntoWords, and map those with Transforms.Conversion.MapValueToKey",
                 TextDataViewType => "map its words with Transforms.Conversion.MapValueToKey",
@@ -102,7 +106,7 @@ internal sealed record TrainingColumns(string Features, string Label, string? We
             });
         }
         if (item is KeyDataViewType key && key.Count >= (ulong)vocabulary)
-            throw Misfit(where, "Features", column.Name, $"keys of at most {vocabulary - 1} values", $"{key.Count}", $"make the vocabulary of Network.Tokens {key.Count + 1}, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
+            throw Misfit(where, role, column.Name, $"keys of at most {vocabulary - 1} values", $"{key.Count}", $"make the vocabulary of the network {key.Count + 1}, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
     }
 
     private static int Classes(DataViewSchema.Column label, string where)

@@ -1,9 +1,13 @@
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>What the values of a network's feature column are.</summary>
+/// <summary>What the values of a row are that a network takes: numbers, tokens, or numbers and behind them tokens.</summary>
 /// <param name="PixelOrder">Of images.</param>
-/// <param name="Vocabulary">Above 0 they are tokens, whole numbers below it, which stay FP32 until they are looked up: a half knows them up to 2,048 only.</param>
-internal readonly record struct InputFormat(PixelOrder PixelOrder, int Vocabulary = 0)
+/// <param name="Vocabulary">Above 0 there are tokens, whole numbers below it, and the row stays FP32 until they are looked up: a half knows them up to 2,048 only.</param>
+/// <param name="Numbers">Of a row that has tokens: the numbers before them.</param>
+internal readonly record struct InputFormat(PixelOrder PixelOrder, int Vocabulary = 0, int Numbers = 0)
 {
-    public bool IsTokens => Vocabulary > 0;
+    public bool HasTokens => Vocabulary > 0;
+
+    /// <summary>Numbers from one column, tokens from another.</summary>
+    public bool IsTable => Numbers > 0;
 }

@@ -69,7 +69,7 @@ public sealed partial class Network
         foreach (var input in inputs)
         {
             if (input.InputNode != first.InputNode)
-                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...), Network.Tokens(...) or Network.Vector(...) value.");
+                throw new ArgumentException($"{op.Kind}: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...), Network.Tokens(...), Network.Table(...) or Network.Vector(...) value.");
             nodes.Add(input.Node);
         }
         name ??= NextName(op.Kind, nodes);

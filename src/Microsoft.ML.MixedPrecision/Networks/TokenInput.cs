@@ -13,8 +13,7 @@ public sealed partial class Network
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     public static TokenInput Tokens(int length, int vocabulary)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(vocabulary, 2);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(vocabulary, TokenInput.LargestVocabulary);
+        TokenInput.CheckVocabulary(vocabulary);
         return new(Input(Shape.Vector(length), new(PixelOrder.Interleaved, vocabulary)));
     }
 }
@@ -22,14 +21,20 @@ public sealed partial class Network
 /// <summary>A network's input of tokens: numbers that name something and measure nothing, so that they are looked up, and otherwise tell where there are none: what takes a mask leaves out the positions of token 0.</summary>
 public sealed class TokenInput
 {
-    internal const int LargestVocabulary = 1 << 24;
+    private const int LargestVocabulary = 1 << 24;
 
     internal TokenInput(Network input) => Input = input;
 
     internal Network Input { get; }
 
+    internal static void CheckVocabulary(int vocabulary)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(vocabulary, 2);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vocabulary, LargestVocabulary);
+    }
+
     /// <summary>Tokens of an example.</summary>
-    public int Length => Input.InputShape.Size;
+    public int Length => Input.Shape.Size;
 
     /// <summary>One more than the largest token.</summary>
     public int Vocabulary => Input.InputFormat.Vocabulary;

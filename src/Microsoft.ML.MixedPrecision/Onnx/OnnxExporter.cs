@@ -8,21 +8,26 @@ internal static class OnnxExporter
     public static (OnnxGraph Graph, string Output) Export(TrainedNetwork trained, OnnxPrecision precision, bool expose = false)
     {
         var network = trained.Network;
-        var graph = new OnnxGraph(precision, network.InputShape.Size, network.InputFormat.IsTokens);
+        var format = network.InputFormat;
+        int numbers = format.HasTokens ? format.Numbers : network.InputShape.Size;
+        var graph = new OnnxGraph(precision, numbers, network.InputShape.Size - numbers);
         var values = new Dictionary<Node, string>();
         foreach (var (node, name) in trained.Layers)
         {
             string value = node.Op is null ? Input(graph, network) : node.Op.Export(new OnnxScope(graph, trained, node, name, values));
             values.Add(node, value);
-            if (expose) graph.Expose(name, value, node.Shape, isInteger: node.Op is null && network.InputFormat.IsTokens);
+            if (expose && Computes(node)) graph.Expose(name, value, node.Shape);
         }
         return (graph, graph.Flatten(values[network.Node], "flat", network.Shape));
     }
 
+    /// <summary>Whether a node's value is computed, and can be exposed: the input is not, nor are tokens, which are no numbers.</summary>
+    public static bool Computes(Node node) => node.Op is not null and not InputTokens;
+
     private static string Input(OnnxGraph graph, Network network)
     {
         var shape = network.InputShape;
-        if (network.InputFormat.IsTokens) return graph.Tokens();
+        if (network.InputFormat.HasTokens) return network.InputFormat.IsTable ? "" : graph.Tokens; // of a table its two parts are values
         return shape.IsImage && network.InputFormat.PixelOrder == PixelOrder.Planar
             ? graph.Reshape(graph.Input, "image", shape.Channels, shape.Height, shape.Width)
             : graph.Unflatten(graph.Input, shape.IsImage ? "image" : "sequence", shape);

@@ -9,46 +9,40 @@ namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
 /// Builds the ONNX graph of a network, node by node. A value is its name. Between the casts at the edges everything is in the
-/// working precision; the input is FP32 [N, features], or UINT32 [N, L] where it is tokens, and the output FP32 [N, columns], with N and L known when the model runs.
+/// working precision; the inputs are numbers, FP32 [N, features], or tokens, UINT32 [N, L], or both, and the output is FP32 [N, columns], with N and L known when the model runs.
 /// Images are NCHW inside the graph and NHWC at its edges, as everywhere else in the library; sequences are [N, length, features].
 /// Weights are <c>Constant</c> nodes: ML.NET rejects a model that has an FP16 initializer.
 /// </summary>
 internal sealed class OnnxGraph
 {
-    public const string InputName = "features", OutputName = "output";
+    public const string InputName = "features", TokensName = "tokens", OutputName = "output";
 
     private const int Opset = 17, LabelOpset = 3, IrVersion = 8;
     private const string LabelDomain = "ai.onnx.ml";
 
     private readonly List<NodeProto> _nodes = [];
-    private readonly HashSet<string> _names = new(StringComparer.Ordinal) { InputName, OutputName };
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal) { InputName, TokensName, OutputName };
     private readonly List<Exposed> _exposed = [];
-    private readonly int _features;
-    private readonly bool _tokens;
+    private readonly int _features, _tokens;
 
-    /// <param name="features">Elements of a row, or the tokens that the network reads of it.</param>
-    /// <param name="tokens">The input is tokens: see <see cref="Tokens"/>.</param>
-    public OnnxGraph(OnnxPrecision precision, int features, bool tokens = false)
+    /// <param name="features">Numbers of a row; 0 where it has tokens only.</param>
+    /// <param name="tokens">Tokens that are read of a row; 0 where it has none.</param>
+    public OnnxGraph(OnnxPrecision precision, int features, int tokens = 0)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(checked(features + tokens));
         Precision = precision;
         (_features, _tokens) = (features, tokens);
     }
 
-    private readonly record struct Exposed(string Name, string Value, Shape Shape, bool IsInteger);
+    private readonly record struct Exposed(string Name, string Value, Shape Shape);
 
     public OnnxPrecision Precision { get; }
 
     /// <summary>The features in the working precision, [N, features].</summary>
     public string Input => field ??= ToWorking(InputName, "features.half");
 
-    /// <summary>The tokens as INT64 [N, features]: rows of any length are cut, or filled up with 0.</summary>
-    public string Tokens()
-    {
-        string tokens = Node("Cast", "tokens.all", [InputName], ("to", (long)TensorProto.Types.DataType.Int64));
-        string filled = Node("Pad", "tokens.filled", [tokens, Integers("tokens.ends", 0, 0, 0, _features)]);
-        return Node("Slice", "tokens", [filled, Integers("tokens.first", 0), Integers("tokens.end", _features), Integers("tokens.axis", 1)]);
-    }
+    /// <summary>The tokens as INT64 [N, tokens]: rows of any length are cut, or filled up with 0.</summary>
+    public string Tokens => field ??= ReadTokens();
 
     /// <summary>Where INT64 tokens are 0, as Booleans.</summary>
     public string IsNone(string tokens, string name) => Node("Equal", name, [tokens, Integers($"{name}.token", 0)]);
@@ -174,8 +168,7 @@ internal sealed class OnnxGraph
     /// Marks a value as an output of the model that <see cref="BuildForCheck"/> makes; <see cref="Build"/> is not changed by it.
     /// It comes out as FP32 [N, elements], images in NHWC order.
     /// </summary>
-    /// <param name="isInteger">The value is not in the working precision, but integers.</param>
-    public void Expose(string layer, string value, Shape shape, bool isInteger = false) => _exposed.Add(new Exposed(layer, value, shape, isInteger));
+    public void Expose(string layer, string value, Shape shape) => _exposed.Add(new Exposed(layer, value, shape));
 
     /// <summary>The finished model.</summary>
     /// <param name="output">The value that becomes the output, [N, columns].</param>
@@ -186,6 +179,13 @@ internal sealed class OnnxGraph
     /// <summary>The same model with every exposed value as a further output, for comparing layer by layer.</summary>
     public OnnxModel BuildForCheck(string output, int columns, OnnxMetadata metadata) => Finish(output, columns, metadata, _exposed);
 
+    private string ReadTokens()
+    {
+        string tokens = Node("Cast", "tokens.all", [TokensName], ("to", (long)TensorProto.Types.DataType.Int64));
+        string filled = Node("Pad", "tokens.filled", [tokens, Integers("tokens.ends", 0, 0, 0, _tokens)]);
+        return Node("Slice", "tokens.read", [filled, Integers("tokens.first", 0), Integers("tokens.end", _tokens), Integers("tokens.axis", 1)]);
+    }
+
     private OnnxModel Finish(string output, int columns, OnnxMetadata metadata, List<Exposed> exposed)
     {
         if (metadata.LabelNames.Count != 0 && metadata.LabelNames.Count != columns)
@@ -195,11 +195,13 @@ internal sealed class OnnxGraph
         var names = new HashSet<string>(_names, StringComparer.Ordinal);
         try
         {
-            var graph = new GraphProto { Name = "network", Input = { _tokens ? Value(InputName, TensorProto.Types.DataType.Uint32, new() { DimParam = "L" }) : Value(InputName, _features) } };
+            var graph = new GraphProto { Name = "network" };
+            if (_features > 0) graph.Input.Add(Value(InputName, _features));
+            if (_tokens > 0) graph.Input.Add(Value(TokensName, TensorProto.Types.DataType.Uint32, new() { DimParam = "L" }));
             AddOutput(graph, OutputName, output, columns);
             foreach (Exposed value in exposed)
             {
-                AddOutput(graph, Unique(value.Name + ".exposed"), Flatten(value.Value, $"{value.Name}.exposed.flat", value.Shape), value.Shape.Size, value.IsInteger);
+                AddOutput(graph, Unique(value.Name + ".exposed"), Flatten(value.Value, $"{value.Name}.exposed.flat", value.Shape), value.Shape.Size);
             }
             if (metadata.LabelNames.Count > 0) AddSlotNames(metadata.LabelNames);
             graph.Node.AddRange(_nodes);
@@ -212,10 +214,10 @@ internal sealed class OnnxGraph
         }
     }
 
-    private void AddOutput(GraphProto graph, string name, string value, int columns, bool isInteger = false)
+    private void AddOutput(GraphProto graph, string name, string value, int columns)
     {
         // An Identity where no cast is due: the output must be a value of its own, with this name.
-        NodeProto node = new() { Name = name, Input = { value }, Output = { name }, OpType = Precision == OnnxPrecision.Single && !isInteger ? "Identity" : "Cast" };
+        NodeProto node = new() { Name = name, Input = { value }, Output = { name }, OpType = Precision == OnnxPrecision.Single ? "Identity" : "Cast" };
         if (node.OpType == "Cast") node.Attribute.Add(((OnnxAttribute)("to", (long)TensorProto.Types.DataType.Float)).Proto);
         _nodes.Add(node);
         graph.Output.Add(Value(name, columns));
@@ -246,7 +248,7 @@ internal sealed class OnnxGraph
         };
         if (metadata.LabelNames.Count > 0) model.OpsetImport.Add(new OperatorSetIdProto { Domain = LabelDomain, Version = LabelOpset });
         Add("precision", Precision.ToString());
-        if (_tokens) Add(OnnxModel.LengthProperty, _features.ToString(CultureInfo.InvariantCulture));
+        if (_tokens > 0) Add(OnnxModel.LengthProperty, _tokens.ToString(CultureInfo.InvariantCulture));
         if (metadata.LabelNames.Count > 0) Add("labels", System.Text.Json.JsonSerializer.Serialize(metadata.LabelNames));
         foreach ((string key, string value) in metadata.Properties) Add(key, value);
         return model;

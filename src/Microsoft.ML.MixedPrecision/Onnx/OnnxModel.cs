@@ -5,7 +5,7 @@ using Microsoft.ML.MixedPrecision.OnnxProto;
 
 namespace Microsoft.ML.MixedPrecision;
 
-/// <summary>A finished ONNX model with one input, FP32 [N, features] or UINT32 [N, any length], and an FP32 output [N, columns].</summary>
+/// <summary>A finished ONNX model with numbers as its input, FP32 [N, features], or tokens, UINT32 [N, any length], or both in this order, and an FP32 output [N, columns].</summary>
 internal sealed class OnnxModel
 {
     /// <summary>The property with the tokens that a network of them reads of a row: its input says nothing of it.</summary>
@@ -17,8 +17,8 @@ internal sealed class OnnxModel
     {
         _proto = proto;
         Layers = layers;
-        if (proto.Graph.Input.Count != 1 || proto.Graph.Output.Count != 1 + layers.Count)
-            throw new ArgumentException($"Expected an ONNX model with one input and {1 + layers.Count} outputs, got {proto.Graph.Input.Count} and {proto.Graph.Output.Count}.", nameof(proto));
+        if (proto.Graph.Input.Count is not (1 or 2) || proto.Graph.Output.Count != 1 + layers.Count)
+            throw new ArgumentException($"Expected an ONNX model with one input or two and {1 + layers.Count} outputs, got {proto.Graph.Input.Count} and {proto.Graph.Output.Count}.", nameof(proto));
     }
 
     public static OnnxModel Read(byte[] bytes) => new(ModelProto.Parser.ParseFrom(bytes), []);
@@ -26,14 +26,14 @@ internal sealed class OnnxModel
     /// <summary>Which layers the outputs after the first one are.</summary>
     public IReadOnlyList<string> Layers { get; }
 
-    public string InputName => _proto.Graph.Input[0].Name;
+    public IReadOnlyList<string> InputNames => [.. _proto.Graph.Input.Select(input => input.Name)];
     public string OutputName => _proto.Graph.Output[0].Name;
 
-    /// <summary>Whether the input is tokens.</summary>
-    public bool HasTokens => _proto.Graph.Input[0].Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Uint32;
+    /// <summary>Numbers of a row; 0 where it has tokens only.</summary>
+    public int Features => _proto.Graph.Input.Where(input => !AreTokens(input)).Sum(Width);
 
-    /// <summary>Elements of a row of the input that are read.</summary>
-    public int Features => HasTokens ? int.Parse(Property(LengthProperty)!, CultureInfo.InvariantCulture) : Width(_proto.Graph.Input[0]);
+    /// <summary>Tokens that are read of a row; 0 where it has none.</summary>
+    public int Tokens => _proto.Graph.Input.Any(AreTokens) ? int.Parse(Property(LengthProperty)!, CultureInfo.InvariantCulture) : 0;
 
     public int Columns => Width(_proto.Graph.Output[0]);
 
@@ -56,24 +56,26 @@ internal sealed class OnnxModel
     /// <summary>The node by which ML.NET finds the slot names of a column.</summary>
     public static string SlotNamesNode(string column) => $"mlnet.{column}.SlotNames";
 
-    /// <summary>The same model with its input and its first output named after the columns that ML.NET binds them to.</summary>
-    public OnnxModel Rename(string input, string output)
+    /// <summary>The same model with its inputs and its first output named after the columns that ML.NET binds them to.</summary>
+    /// <param name="tokens">The tokens in every row, for ML.NET, which gives no vector of a known size to an open dimension; 0 leaves it open, for vectors of any length.</param>
+    public OnnxModel Rename(IReadOnlyList<string> inputs, string output, int tokens = 0)
     {
         // ML.NET cuts this ending off when it names the column, and would not find the tensor again.
         if (output.EndsWith(".output", StringComparison.Ordinal))
             throw new ArgumentException($"Expected a name for the output that does not end in '.output', got '{output}'.", nameof(output));
-        if (input == output)
-            throw new ArgumentException($"Expected different names for input and output, got '{input}' for both; rename the feature column.", nameof(output));
+        if (inputs.Append(output).Distinct().Count() <= inputs.Count)
+            throw new ArgumentException($"Expected different names for inputs and output, got '{string.Join("', '", inputs)}' and '{output}'; rename the feature column.", nameof(output));
 
         ModelProto proto = _proto.Clone();
         GraphProto graph = proto.Graph;
-        var renamed = new Dictionary<string, string>(StringComparer.Ordinal) { [InputName] = input, [OutputName] = output };
+        var renamed = InputNames.Zip(inputs).Append((OutputName, output)).ToDictionary(StringComparer.Ordinal);
         var taken = new HashSet<string>(graph.Node.SelectMany(node => node.Output), StringComparer.Ordinal);
-        taken.Add(InputName);
-        foreach (string name in taken.Where(name => (name == input || name == output) && !renamed.ContainsKey(name)).ToArray())
+        taken.UnionWith(InputNames);
+        bool IsNew(string name) => name == output || inputs.Contains(name);
+        foreach (string name in taken.Where(name => IsNew(name) && !renamed.ContainsKey(name)).ToArray())
         {
             string free = name + ".inner";
-            while (!taken.Add(free) || free == input || free == output) free += "_";
+            while (!taken.Add(free) || IsNew(free)) free += "_";
             renamed[name] = free;
         }
 
@@ -85,10 +87,13 @@ internal sealed class OnnxModel
             if (node.Name == slotNames) node.Name = SlotNamesNode(output);
         }
         foreach (ValueInfoProto value in graph.Input.Concat(graph.Output)) value.Name = Renamed(value.Name);
+        if (tokens > 0) graph.Input.Single(AreTokens).Type.TensorType.Shape.Dim[1] = new() { DimValue = tokens };
         return new OnnxModel(proto, Layers);
 
         string Renamed(string name) => renamed.GetValueOrDefault(name, name);
     }
+
+    private static bool AreTokens(ValueInfoProto input) => input.Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Uint32;
 
     private static int Width(ValueInfoProto value) => checked((int)value.Type.TensorType.Shape.Dim[1].DimValue);
 }

@@ -15,18 +15,23 @@ internal sealed class OnnxSession : IDisposable
 {
     private readonly InferenceSession _session;
     private readonly RunOptions _options = new();
-    private readonly string[] _input, _outputs;
+    private readonly string[] _inputs, _outputs;
     private readonly int[] _columns;
 
     /// <param name="path">A model's file. It is read here, and not needed any more.</param>
     public OnnxSession(string path, int? gpuDeviceId = null, bool fallbackToCpu = false)
     {
         (_session, GpuDeviceId) = WithRuntime(() => Open(path, gpuDeviceId, fallbackToCpu));
-        _input = [_session.InputNames[0]];
+        _inputs = [.. _session.InputNames];
         _outputs = [.. _session.OutputNames];
         _columns = [.. _outputs.Select(name => _session.OutputMetadata[name].Dimensions[1])];
-        HasTokens = _session.InputMetadata[_input[0]].ElementDataType == TensorElementType.UInt32;
-        Features = HasTokens ? int.Parse(_session.ModelMetadata.CustomMetadataMap[OnnxModel.LengthProperty], CultureInfo.InvariantCulture) : _session.InputMetadata[_input[0]].Dimensions[1];
+        foreach (string name in _inputs)
+        {
+            var input = _session.InputMetadata[name];
+            if (input.ElementDataType != TensorElementType.UInt32) Features = input.Dimensions[1];
+            else if (input.Dimensions[1] > 0) Tokens = input.Dimensions[1];
+            else Tokens = int.Parse(_session.ModelMetadata.CustomMetadataMap[OnnxModel.LengthProperty], CultureInfo.InvariantCulture); // what is beyond would be cut off
+        }
     }
 
     /// <summary>Through a file, because ONNX Runtime would take a copy of an array of the model, and the array be garbage.</summary>
@@ -39,10 +44,14 @@ internal sealed class OnnxSession : IDisposable
     /// <summary>The GPU that is used; null where it is the CPU.</summary>
     public int? GpuDeviceId { get; }
 
-    /// <summary>Whether the features are tokens.</summary>
-    public bool HasTokens { get; }
-
+    /// <summary>Numbers of a row; 0 where it has tokens only.</summary>
     public int Features { get; }
+
+    /// <summary>Tokens of a row, or as many as are read of one of any length; 0 where it has none.</summary>
+    public int Tokens { get; }
+
+    /// <summary>Numbers and tokens of a row.</summary>
+    public int RowWidth => Features + Tokens;
 
     /// <summary>Elements in a row of the first output.</summary>
     public int Columns => _columns[0];
@@ -50,22 +59,29 @@ internal sealed class OnnxSession : IDisposable
     /// <summary>Which layers the outputs after the first one are.</summary>
     public IReadOnlyList<string> Layers { get; private init; } = [];
 
-    /// <summary>The first output of rows [rows, features], written to [rows, columns].</summary>
+    /// <summary>The first output of rows [rows, numbers and behind them tokens], written to [rows, columns].</summary>
     public void Run(Memory<float> features, int rows, Memory<float> output)
     {
-        using OrtValue input = Input(features, rows), result = Tensor<float>(output, rows, Columns);
-        _session.Run(_options, _input, [input], [_outputs[0]], [result]);
+        OrtValue[] inputs = Inputs(features, rows);
+        try
+        {
+            using OrtValue result = Tensor(output, rows, Columns);
+            _session.Run(_options, _inputs, inputs, [_outputs[0]], [result]);
+        }
+        finally
+        {
+            foreach (OrtValue value in inputs) value.Dispose();
+        }
     }
 
-    /// <summary>Every output of rows [rows, features]: the first one, then the layers.</summary>
+    /// <summary>Every output of rows [rows, numbers and behind them tokens]: the first one, then the layers.</summary>
     public IReadOnlyList<float[]> RunAll(Memory<float> features, int rows)
     {
         float[][] outputs = Array.ConvertAll(_columns, columns => new float[checked(rows * columns)]);
-        OrtValue[] values = [.. outputs.Select((output, i) => Tensor<float>(output, rows, _columns[i]))];
+        OrtValue[] values = [.. outputs.Select((output, i) => Tensor<float>(output, rows, _columns[i])), .. Inputs(features, rows)];
         try
         {
-            using OrtValue input = Input(features, rows);
-            _session.Run(_options, _input, [input], _outputs, values);
+            _session.Run(_options, _inputs, values[_outputs.Length..], _outputs, values[.._outputs.Length]);
             return outputs;
         }
         finally
@@ -124,12 +140,19 @@ internal sealed class OnnxSession : IDisposable
         return (new InferenceSession(path, cpu), null);
     }
 
-    private OrtValue Input(Memory<float> features, int rows)
+    private OrtValue[] Inputs(Memory<float> features, int rows)
     {
-        if (!HasTokens) return Tensor<float>(features, rows, Features);
-        var tokens = new uint[checked(rows * Features)];
-        TensorPrimitives.ConvertTruncating<float, uint>(features.Span[..tokens.Length], tokens);
-        return Tensor<uint>(tokens, rows, Features);
+        if (Tokens == 0) return [Tensor(features, rows, Features)];
+        var tokens = new uint[checked(rows * Tokens)];
+        var numbers = new float[checked(rows * Features)];
+        for (int row = 0; row < rows; row++)
+        {
+            ReadOnlySpan<float> values = features.Span.Slice(row * RowWidth, RowWidth);
+            values[..Features].CopyTo(numbers.AsSpan(row * Features));
+            TensorPrimitives.ConvertTruncating(values[Features..], tokens.AsSpan(row * Tokens));
+        }
+        var tokenInput = Tensor<uint>(tokens, rows, Tokens);
+        return Features == 0 ? [tokenInput] : [Tensor<float>(numbers, rows, Features), tokenInput];
     }
 
     private static OrtValue Tensor<T>(Memory<T> memory, int rows, int columns) where T : unmanaged =>

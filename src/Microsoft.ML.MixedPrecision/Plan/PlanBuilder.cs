@@ -46,8 +46,8 @@ internal sealed class PlanBuilder
     public ParameterBlock Block { get; }
     public StepControl Control { get; } = new();
 
-    /// <summary>Tokens have none.</summary>
-    private bool HasInputGradient => Options.InputGradient && !Network.InputFormat.IsTokens;
+    /// <summary>Rows that have tokens have none.</summary>
+    private bool HasInputGradient => Options.InputGradient && !Network.InputFormat.HasTokens;
 
     public string NameOf(Node node) => _names[node];
     public int NumberOf(Node node) => _nodes.Index().First(n => n.Item == node).Index;
@@ -149,7 +149,7 @@ internal sealed class PlanBuilder
             if (node.Op is null)
             {
                 _phase = Phase.Input;
-                _outputs.Add(node, Network.InputFormat.IsTokens ? features : Ingested(features, node.Shape));
+                _outputs.Add(node, Network.InputFormat.HasTokens ? features : Ingested(features, node.Shape));
                 _phase = Phase.Forward;
                 continue;
             }

@@ -16,18 +16,21 @@ internal sealed class BatchedScorer : IDataView
     private readonly IDataView _input;
     private readonly OnnxSession _session;
     private readonly int _featureIndex;
+    private readonly int? _tokenIndex;
 
     /// <param name="input">Has the feature column, a vector of the session's length or of tokens.</param>
     /// <param name="schema">The input's schema with the output column appended.</param>
     /// <param name="featureColumn">What the network reads.</param>
+    /// <param name="tokenColumn">And behind it, where it reads both numbers and tokens.</param>
     /// <param name="session">The network.</param>
-    public BatchedScorer(IDataView input, DataViewSchema schema, string featureColumn, OnnxSession session)
+    public BatchedScorer(IDataView input, DataViewSchema schema, string featureColumn, OnnxSession session, string? tokenColumn = null)
     {
         if (schema.Count != input.Schema.Count + 1)
             throw new ArgumentException($"Expected the input's {input.Schema.Count} columns and one more, got {schema.Count}.", nameof(schema));
         (_input, Schema, _session) = (input, schema, session);
         _featureIndex = input.Schema[featureColumn].Index;
-        BatchRows = Math.Clamp(MaxBatchFloats / session.Features, 1, MaxBatchRows);
+        if (tokenColumn is not null) _tokenIndex = input.Schema[tokenColumn].Index;
+        BatchRows = Math.Clamp(MaxBatchFloats / session.RowWidth, 1, MaxBatchRows);
     }
 
     public DataViewSchema Schema { get; }
@@ -105,7 +108,7 @@ internal sealed class BatchedScorer : IDataView
     {
         private readonly OnnxSession _session;
         private readonly DataViewRowCursor _rows;
-        private readonly FeatureColumn.Getter _getFeatures;
+        private readonly FeatureReader _reader;
         private readonly ValueGetter<DataViewRowId> _getId;
         private readonly DataViewRowId[] _ids;
         private readonly float[] _features, _scores;
@@ -115,11 +118,12 @@ internal sealed class BatchedScorer : IDataView
         public Lookahead(BatchedScorer owner)
         {
             _session = owner._session;
-            _rows = owner.InputCursor(index => index == owner._featureIndex);
-            _getFeatures = FeatureColumn.GetterOf(_rows, owner._input.Schema[owner._featureIndex], _session.HasTokens);
+            _rows = owner.InputCursor(index => index == owner._featureIndex || index == owner._tokenIndex);
+            DataViewSchema.Column features = owner._input.Schema[owner._featureIndex];
+            _reader = new(_rows, _session.Features > 0 ? features : null, _session.Tokens == 0 ? null : owner._tokenIndex is { } tokens ? owner._input.Schema[tokens] : features);
             _getId = _rows.GetIdGetter();
             _ids = new DataViewRowId[owner.BatchRows];
-            _features = new float[owner.BatchRows * _session.Features];
+            _features = new float[owner.BatchRows * _session.RowWidth];
             _scores = new float[owner.BatchRows * _session.Columns];
         }
 
@@ -143,8 +147,9 @@ internal sealed class BatchedScorer : IDataView
             while (_count < _ids.Length && _rows.MoveNext())
             {
                 _getId(ref _ids[_count]);
-                int length = _getFeatures(_features.AsSpan(_count * _session.Features, _session.Features));
-                if (length != _session.Features && !_session.HasTokens)
+                var row = _features.AsSpan(_count * _session.RowWidth, _session.RowWidth);
+                int length = _reader.Read(row[.._session.Features], row[_session.Features..]);
+                if (length != _session.Features)
                     throw new InvalidOperationException($"Row {_rows.Position}: expected {_session.Features} features, got {length}.");
                 _count++;
             }

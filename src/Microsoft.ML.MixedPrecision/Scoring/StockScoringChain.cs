@@ -21,8 +21,8 @@ internal sealed class StockScoringChain : IDisposable
     private readonly ITransformer? _head;
     private readonly Lazy<OnnxSession> _session;
     private readonly string _featureColumn;
-    private readonly int _features;
-    private readonly bool _tokens;
+    private readonly string? _tokenColumn;
+    private readonly int _features, _tokens; // of tokens 0 is any number
     private bool _disposed;
 
     /// <param name="env">The environment of the trainer.</param>
@@ -33,19 +33,21 @@ internal sealed class StockScoringChain : IDisposable
     /// <param name="task">Which head.</param>
     /// <param name="scale">What a regression's output is multiplied by, before <paramref name="offset"/> is added: undoes a standardized label.</param>
     /// <param name="offset">See <paramref name="scale"/>.</param>
+    /// <param name="tokenColumn">A column of <paramref name="trainSchema"/>, a vector of tokens, where the model reads both numbers and tokens.</param>
     /// <param name="gpuDeviceId">The GPU that ONNX Runtime scores on; null for the CPU.</param>
     /// <param name="fallbackToCpu">Score on the CPU where that GPU cannot be used.</param>
     public StockScoringChain(IHostEnvironment env, OnnxModel model, DataViewSchema trainSchema, string featureColumn, string labelColumn, ScoringTask task,
-        float scale = 1, float offset = 0, int? gpuDeviceId = null, bool fallbackToCpu = false)
+        float scale = 1, float offset = 0, string? tokenColumn = null, int? gpuDeviceId = null, bool fallbackToCpu = false)
     {
-        (_featureColumn, _features, _tokens) = (featureColumn, model.Features, model.HasTokens);
+        (_featureColumn, _tokenColumn, _features) = (featureColumn, tokenColumn, model.Features);
+        if (model.Tokens > 0 && trainSchema.GetColumnOrNull(tokenColumn ?? featureColumn)?.Type is VectorDataViewType { IsKnownSize: true } known) _tokens = known.Size;
         CheckFeatures(trainSchema);
         CheckColumns(task, model.Columns);
         if (task == ScoringTask.Multiclass) CheckLabel(trainSchema, labelColumn, model.Columns);
         if (task == ScoringTask.VectorRegression && (scale != 1 || offset != 0))
             throw new ArgumentException("Expected the network itself to undo a standardized vector label, got a scale or an offset; add it to the graph.", nameof(scale));
 
-        OnnxModel bound = model.Rename(featureColumn, OutputColumn(task, featureColumn));
+        OnnxModel bound = model.Rename(tokenColumn is null ? [featureColumn] : [featureColumn, tokenColumn], OutputColumn(task, featureColumn), _tokens);
         Task = task;
         var file = new TemporaryFile(bound.WriteTo, ".onnx");
         _session = Later(file.Name, gpuDeviceId, fallbackToCpu);
@@ -53,7 +55,7 @@ internal sealed class StockScoringChain : IDisposable
         {
             // ML.NET's own fallback misses what the CPU package throws, so it is told of a GPU only where there is one.
             int? usedGpu = gpuDeviceId is null ? null : _session.Value.GpuDeviceId;
-            _network = OnnxSession.WithRuntime(() => StockConstructors.Onnx(env, [bound.OutputName], [bound.InputName], file.Name, usedGpu, false, null, 100, null, null));
+            _network = OnnxSession.WithRuntime(() => StockConstructors.Onnx(env, [bound.OutputName], [.. bound.InputNames], file.Name, usedGpu, false, null, 100, null, null));
             Files.Add(_network, file);
         }
         catch
@@ -76,7 +78,7 @@ internal sealed class StockScoringChain : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         CheckFeatures(input.Schema);
-        IDataView scored = new BatchedScorer(input, _network.GetOutputSchema(input.Schema), _featureColumn, _session.Value);
+        IDataView scored = new BatchedScorer(input, _network.GetOutputSchema(input.Schema), _featureColumn, _session.Value, _tokenColumn);
         return _head is null ? scored : _head.Transform(scored);
     }
 
@@ -170,10 +172,19 @@ internal sealed class StockScoringChain : IDisposable
 
     private void CheckFeatures(DataViewSchema schema)
     {
-        string expected = _tokens ? "a vector of keys or UInt32" : $"a vector of {_features} Single";
-        if (schema.GetColumnOrNull(_featureColumn) is not { } column)
-            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}' not found: expected {expected}; got the columns {string.Join(", ", schema.Where(c => !c.IsHidden).Select(c => c.Name))}.");
-        if (column.Type is not VectorDataViewType vector || !(_tokens ? TrainingColumns.AreTokens(vector.ItemType) : vector.ItemType == NumberDataViewType.Single && vector.Size == _features))
-            throw new ArgumentOutOfRangeException(nameof(schema), $"Features column '{_featureColumn}': expected {expected}, got {column.Type}.");
+        if (_features > 0) CheckColumn(schema, "Features", _featureColumn, $"a vector of {_features} Single", vector => vector.ItemType == NumberDataViewType.Single && vector.Size == _features);
+        if (_features == 0 || _tokenColumn is not null)
+        {
+            CheckColumn(schema, _tokenColumn is null ? "Features" : "Token", _tokenColumn ?? _featureColumn, $"a vector of {(_tokens > 0 ? $"{_tokens} " : "")}keys or UInt32{(_tokens > 0 ? "" : " of unknown size")}, as in training",
+                vector => TrainingColumns.AreTokens(vector.ItemType) && vector.Size == _tokens);
+        }
+    }
+
+    private static void CheckColumn(DataViewSchema schema, string role, string name, string expected, Func<VectorDataViewType, bool> fits)
+    {
+        if (schema.GetColumnOrNull(name) is not { } column)
+            throw new ArgumentOutOfRangeException(nameof(schema), $"{role} column '{name}' not found: expected {expected}; got the columns {string.Join(", ", schema.Where(c => !c.IsHidden).Select(c => c.Name))}.");
+        if (column.Type is not VectorDataViewType vector || !fits(vector))
+            throw new ArgumentOutOfRangeException(nameof(schema), $"{role} column '{name}': expected {expected}, got {column.Type}.");
     }
 }

@@ -12,6 +12,9 @@ public sealed partial class MixedPrecisionTrainer
         /// <summary>The column of features: a vector of <see cref="float"/> of the size of the network's input, or what <see cref="Network.Tokens"/> takes. "Features" by default.</summary>
         public string FeatureColumnName = DefaultColumnNames.Features;
 
+        /// <summary>The column of tokens of a network that begins with <see cref="Network.Table"/>, which takes numbers from <see cref="FeatureColumnName"/>; no other network reads it. "Tokens" by default.</summary>
+        public string TokenColumnName = "Tokens";
+
         /// <summary>
         /// The column of labels. "Label" by default. Its type is the task: a key with values is multiclass classification, a
         /// Boolean binary classification, a <see cref="float"/> or a vector of them regression. A regression trains best on labels of
@@ -133,6 +136,7 @@ public sealed partial class MixedPrecisionTrainer
         internal void Validate()
         {
             Expect(!string.IsNullOrWhiteSpace(FeatureColumnName), nameof(FeatureColumnName), FeatureColumnName, "the name of a column");
+            Expect(!string.IsNullOrWhiteSpace(TokenColumnName), nameof(TokenColumnName), TokenColumnName, "the name of a column");
             Expect(!string.IsNullOrWhiteSpace(LabelColumnName), nameof(LabelColumnName), LabelColumnName, "the name of a column");
             Expect(ExampleWeightColumnName is null || !string.IsNullOrWhiteSpace(ExampleWeightColumnName), nameof(ExampleWeightColumnName), ExampleWeightColumnName, "the name of a column, or null");
             Expect(Network is not null, nameof(Network), null, "a network; start one with Network.Vector or Network.Image");

@@ -18,7 +18,7 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
     {
         (_gate, Report, FeatureColumnName) = (gate, report, columns.Features);
         FeatureColumnType = schema[columns.Features].Type;
-        _chain = new StockScoringChain(environment, gate.Model(gate.Native), schema, columns.Features, columns.Label, columns.Task,
+        _chain = new StockScoringChain(environment, gate.Model(gate.Native), schema, columns.Features, columns.Label, columns.Task, tokenColumn: columns.Tokens,
             gpuDeviceId: Catalogs.GpuDeviceId(environment), fallbackToCpu: Catalogs.FallbackToCpu(environment));
     }
 

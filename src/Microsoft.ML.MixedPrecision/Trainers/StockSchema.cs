@@ -15,10 +15,9 @@ internal static class StockSchema
         string features = options.FeatureColumnName;
         var labelColumn = Find(input, "Label", options.LabelColumnName);
         var featureColumn = Find(input, "Features", features);
-        if (options.Network!.InputFormat.IsTokens)
+        if (options.Network!.InputFormat is { HasTokens: true, IsTable: false })
         {
-            if (featureColumn.Kind == SchemaShape.Column.VectorKind.Scalar || featureColumn.ItemType != NumberDataViewType.UInt32)
-                throw TrainingColumns.Misfit("", "Features", features, "a vector of keys or UInt32 (tokens)", Describe(featureColumn), "map words with Transforms.Conversion.MapValueToKey, or convert numbers with Transforms.Conversion.ConvertType");
+            CheckTokens("Features", featureColumn);
             // Asked with numbers in their place, which is what stock trainers know.
             var numbers = Stock.Transforms.Conversion.Hash(features).Append(Stock.Transforms.Conversion.MapKeyToVector(features, outputCountVector: true)).GetOutputSchema(input);
             return new SchemaShape(Of(numbers, labelColumn, options, asked).Select(column => column.Name == features ? featureColumn : column));
@@ -26,7 +25,14 @@ internal static class StockSchema
         if (featureColumn.Kind != SchemaShape.Column.VectorKind.Vector || featureColumn.ItemType != NumberDataViewType.Single)
             throw TrainingColumns.Misfit("", "Features", features, $"a vector of {options.Network.InputShape.Size} Single", Describe(featureColumn),
                 featureColumn.ItemType is TextDataViewType ? "make numbers of the text first, with Transforms.Text.FeaturizeText or Transforms.Categorical.OneHotEncoding" : "make one with Transforms.Concatenate or Transforms.Conversion.ConvertType");
+        if (options.Network.InputFormat.IsTable) CheckTokens("Token", Find(input, "Token", options.TokenColumnName));
         return Of(input, labelColumn, options, asked);
+    }
+
+    private static void CheckTokens(string role, SchemaShape.Column column)
+    {
+        if (column.Kind == SchemaShape.Column.VectorKind.Scalar || column.ItemType != NumberDataViewType.UInt32)
+            throw TrainingColumns.Misfit("", role, column.Name, "a vector of keys or UInt32 (tokens)", Describe(column), "map words with Transforms.Conversion.MapValueToKey, or convert numbers with Transforms.Conversion.ConvertType");
     }
 
     private static SchemaShape Of(SchemaShape input, SchemaShape.Column labelColumn, MixedPrecisionTrainer.Options options, ScoringTask? asked)

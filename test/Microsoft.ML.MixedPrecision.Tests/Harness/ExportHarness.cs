@@ -26,7 +26,7 @@ internal static class ExportHarness
         float Unit() => CounterRandom.ToUnit(random.Bits(drawn++));
 
         sample = new Batch(rows, inputs, outputs) { RowCount = rows };
-        for (int i = 0; i < sample.Features.Length; i++) sample.Features[i] = Features.Of(network, Unit(), spread);
+        for (int i = 0; i < sample.Features.Length; i++) sample.Features[i] = Features.Of(network, i, Unit(), spread);
         Array.Fill(sample.Weights, 1f);
         foreach (var parameter in session.Plan.Parameters.Parameters)
         {

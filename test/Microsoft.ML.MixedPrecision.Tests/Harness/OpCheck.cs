@@ -34,7 +34,7 @@ internal static class OpCheck
 
         int inputs = network.InputShape.Size, outputs = network.Shape.Size;
         var staged = new Batch(batch, inputs, outputs) { RowCount = rows };
-        for (int i = 0; i < rows * inputs; i++) staged.Features[i] = input is not null ? Round(backend.Precision, input[i]) : network.InputFormat.IsTokens ? Features.Of(network, Unit()) : Draw(spread);
+        for (int i = 0; i < rows * inputs; i++) staged.Features[i] = input is not null ? Round(backend.Precision, input[i]) : network.InputFormat.HasTokens ? Round(backend.Precision, Features.Of(network, i, Unit())) : Draw(spread);
         for (int i = 0; i < rows * outputs; i++) staged.Values[i] = Draw(1);
         Array.Fill(staged.Weights, 1f, 0, rows);
         var parameters = new List<float[]>();

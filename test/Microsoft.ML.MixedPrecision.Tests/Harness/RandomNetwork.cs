@@ -9,10 +9,11 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
 
     private Network Of(int outputs)
     {
-        var x = random.Next(7) switch
+        var x = random.Next(8) switch
         {
             0 => Network.Vector(Width()),
             6 => OfTokens(Network.Tokens(random.Next(1, 20), random.Next(2, 50))),
+            7 => OfTable(Network.Table(Width(), random.Next(1, 5), random.Next(2, 50))),
             1 or 2 => Network.Sequence(random.Next(1, 20), Channels()),
             _ => Network.Image(random.Next(1, 10), random.Next(1, 10), Channels(), random.Next(2) == 0 ? PixelOrder.Planar : PixelOrder.Interleaved),
         };
@@ -35,6 +36,12 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
         3 when x.Shape.IsSequence => OfSequence(x),
         _ => Element(x.Linear(Width(), bias: random.Next(2) == 0)),
     };
+
+    private Network OfTable(TableInput table)
+    {
+        var tokens = OfTokens(table.Tokens);
+        return Network.Concat(Element(table.Numbers), tokens.Flatten());
+    }
 
     private Network OfTokens(TokenInput tokens)
     {

@@ -167,14 +167,14 @@ public sealed class OnnxGraphTests
         var graph = new OnnxGraph(OnnxPrecision.Single, 2);
         string inner = graph.Node("Relu", "Score", [graph.Input]); // inner values that have the new names
         inner = graph.Node("Neg", "Pixels", [inner]);
-        OnnxModel renamed = graph.Build(inner, 2, new OnnxMetadata { LabelNames = ["a", "b"] }).Rename("Pixels", "Score");
-        Assert.AreEqual(("Pixels", "Score"), (renamed.InputName, renamed.OutputName));
+        OnnxModel renamed = graph.Build(inner, 2, new OnnxMetadata { LabelNames = ["a", "b"] }).Rename(["Pixels"], "Score");
+        Assert.AreEqual(("Pixels", "Score"), (renamed.InputNames.Single(), renamed.OutputName));
         using var session = OnnxSession.Of(renamed);
         var output = new float[2];
         session.Run(new float[] { 3, -4 }, 1, output);
         CollectionAssert.AreEqual(new float[] { -3, 0 }, output);
-        Assert.ThrowsExactly<ArgumentException>(() => renamed.Rename("Same", "Same"));
-        Assert.ThrowsExactly<ArgumentException>(() => renamed.Rename("a", "b.output"));
+        Assert.ThrowsExactly<ArgumentException>(() => renamed.Rename(["Same"], "Same"));
+        Assert.ThrowsExactly<ArgumentException>(() => renamed.Rename(["a"], "b.output"));
     }
 
     private sealed class Row

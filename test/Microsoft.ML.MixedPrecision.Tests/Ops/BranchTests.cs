@@ -95,7 +95,7 @@ public sealed class BranchTests
         Message("Concat 'Concat1': expected images of 4x4 pixels, got an image 2x2x2; bring all branches to one size; Flatten() makes vectors.", () => Network.Concat(image, image.MaxPool2d(2)));
         Message("Concat 'Concat1': expected vectors, got an image 4x4x2; bring all branches to one size; Flatten() makes vectors.", () => Network.Concat(image.Flatten(), image));
         Message("Reshape 'r': expected 10 elements for 1x2x5, got 32 in 4x4x2; choose extents whose product is the number of elements.", () => image.Reshape(1, 2, 5, "r"));
-        Message("Add: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...) or Network.Vector(...) value.", () => Network.Vector(2) + Network.Vector(2));
+        Message("Add: expected branches of one network, got networks with inputs of their own; start every branch from the same Network.Image(...), Network.Sequence(...), Network.Tokens(...), Network.Table(...) or Network.Vector(...) value.", () => Network.Vector(2) + Network.Vector(2));
         Assert.ThrowsExactly<ArgumentException>(() => Network.Concat());
 
         static void Message(string expected, Func<Network> write) => Assert.AreEqual(expected, Assert.ThrowsExactly<ArgumentException>(() => write()).Message);

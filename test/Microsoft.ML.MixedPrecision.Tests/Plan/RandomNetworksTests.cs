@@ -101,7 +101,7 @@ public sealed class RandomNetworksTests
     {
         var random = new CounterRandom(seed, 77);
         var batch = new Batch(Batch, network.InputShape.Size, 0) { RowCount = Batch - 1 };
-        for (int i = 0; i < batch.Features.Length; i++) batch.Features[i] = Features.Of(network, CounterRandom.ToUnit(random.Bits((uint)i)));
+        for (int i = 0; i < batch.Features.Length; i++) batch.Features[i] = Features.Of(network, i, CounterRandom.ToUnit(random.Bits((uint)i)));
         for (int i = 0; i < Batch; i++) (batch.Classes[i], batch.Weights[i]) = (i % Classes, 1f);
         return batch;
     }

@@ -29,6 +29,29 @@ public sealed class TokenTests
         Assert.AreEqual(1.0, ml.BinaryClassification.Evaluate(model.Transform(data)).Accuracy);
     }
 
+    /// <summary>Vectors of a known size, of which the network reads fewer, all, or more than there are: in batches, and as a prediction engine has a saved model score them.</summary>
+    [TestMethod]
+    [DataRow(3)]
+    [DataRow(Length)]
+    [DataRow(8)]
+    public void Reads_vectors_of_a_known_size(int length)
+    {
+        var ml = new MLContext(seed: 1);
+        var data = ml.Data.LoadFromEnumerable(Rows(128));
+        using var model = ml.BinaryClassification.Trainers.MixedPrecision(Options(o => o.Network = Network.Tokens(length, Vocabulary).Embedding(8).Flatten())).Fit(data);
+        Assert.AreEqual(1.0, ml.BinaryClassification.Evaluate(model.Transform(data)).Accuracy);
+        using var file = new MemoryStream();
+        ml.Model.Save(model, data.Schema, file);
+        file.Position = 0;
+        using var engine = ml.Model.CreatePredictionEngine<Row, Answer>(new MLContext().Model.Load(file, out _));
+        foreach (var row in Rows(20)) Assert.AreEqual(row.Label, engine.Predict(row).PredictedLabel);
+
+        var unknown = ml.Transforms.Text.TokenizeIntoWords("Features", nameof(Text.Words)).Append(ml.Transforms.Conversion.MapValueToKey("Features"));
+        var texts = ml.Data.LoadFromEnumerable(new[] { new Text { Words = "a b" } });
+        Assert.AreEqual("Features column 'Features': expected a vector of 5 keys or UInt32, as in training, got Vector<Key<UInt32, 0-1>>. (Parameter 'schema')",
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => model.Transform(unknown.Fit(texts).Transform(texts))).Message);
+    }
+
     /// <summary>All of it stock ML.NET but the trainer: texts of any number of words, also none, which is 0 tokens for ONNX Runtime. The saved model needs no code of this library.</summary>
     [TestMethod]
     public void Takes_texts_and_is_saved_with_what_cuts_them()
@@ -100,7 +123,7 @@ public sealed class TokenTests
         Row[] rows = [.. Rows(64)];
         rows[23].Features[2] = Vocabulary;
         var message = Assert.ThrowsExactly<InvalidOperationException>(() => ml.BinaryClassification.Trainers.MixedPrecision(Options()).Fit(ml.Data.LoadFromEnumerable(rows))).Message;
-        Assert.AreEqual("Features column 'Features', row 23 (the first is 0): expected tokens up to 4999, got 5000, element 2; make the vocabulary of Network.Tokens one more than the largest token, or tokens that are not in it 0.", message);
+        Assert.AreEqual("Features column 'Features', row 23 (the first is 0): expected tokens up to 4999, got 5000, element 2; make the vocabulary of the network one more than the largest token, or tokens that are not in it 0.", message);
     }
 
     [TestMethod]
@@ -114,7 +137,7 @@ public sealed class TokenTests
         Message("Cut", "a vector of keys or UInt32 (tokens), got Vector<String>; map its words with Transforms.Conversion.MapValueToKey");
         Message("Key", "a vector of keys or UInt32 (tokens), got Key<UInt32, 0-0>; make a vector of what it was made of with Transforms.Concatenate, and map that with Transforms.Conversion.MapValueToKey");
         Message("Numbers", "a vector of keys or UInt32 (tokens), got Vector<Single, 4>; convert it with Transforms.Conversion.ConvertType to UInt32");
-        Message("Keys", "keys of at most 4 values, got 5; make the vocabulary of Network.Tokens 6, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
+        Message("Keys", "keys of at most 4 values, got 5; make the vocabulary of the network 6, or keep fewer (maximumNumberOfKeys of MapValueToKey)");
 
         void Message(string column, string rest)
         {

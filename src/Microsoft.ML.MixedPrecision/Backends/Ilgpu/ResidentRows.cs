@@ -5,7 +5,7 @@ using Half = ILGPU.Half;
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// A data set in the memory of a GPU, as it is stored on the host: features in working storage or tokens in FP32, labels, weights. A batch is gathered by
+/// A data set in the memory of a GPU, as it is stored on the host: features in working storage or, where tokens are among them, in FP32, labels, weights. A batch is gathered by
 /// index: to[n] = rows[order[start + n]], zeros behind the last row, as the host clears a short batch. The start is a counter on the device,
 /// so that each batch is the same launches with the same arguments, and can be part of a captured step.
 /// </summary>
@@ -31,7 +31,7 @@ internal sealed class ResidentRows : IResidentRows
         int width = plan.Features.Dimensions[1], values = classes ? 1 : plan.Targets.Labels.Dimensions[1];
         _order = New("Rows.Order", ElementType.Int32, _count);
         _cursor = New("Rows.Cursor", ElementType.Int32, CursorLength);
-        bool tokens = plan.Network.InputFormat.IsTokens;
+        bool tokens = plan.Network.InputFormat.HasTokens;
         _features = New("Rows.Features", tokens ? ElementType.Single : ElementType.Working, _count, width);
         _labels = New("Rows.Labels", plan.Targets.Labels.Element, _count, values);
         _weights = New("Rows.Weights", ElementType.Single, _count);

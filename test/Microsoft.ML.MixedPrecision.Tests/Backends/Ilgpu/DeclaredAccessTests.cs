@@ -123,7 +123,7 @@ public sealed class DeclaredAccessTests
         bool classes = plan.Targets.Labels.Element == ElementType.Int32;
         var batch = new Batch(Rows, plan.Features.Dimensions[1], classes ? 0 : plan.Targets.Labels.Dimensions[1]) { RowCount = rows };
         var random = new Random(rows);
-        for (int i = 0; i < batch.Features.Length / Rows * rows; i++) batch.Features[i] = Features.Of(plan.Network, random.NextSingle());
+        for (int i = 0; i < batch.Features.Length / Rows * rows; i++) batch.Features[i] = Features.Of(plan.Network, i, random.NextSingle());
         for (int i = 0; i < batch.Values.Length / Rows * rows; i++) batch.Values[i] = random.NextSingle();
         for (int i = 0; i < rows; i++) batch.Weights[i] = 1f;
         if (classes) for (int i = 0; i < rows; i++) batch.Classes[i] = i;

@@ -11,8 +11,10 @@ internal static class KernelCatalog
         x => x.LayerNorm(), x => x.Softmax(), x => x.MaxPool2d(2), x => x.AvgPool2d(3, 2, 1), x => x.GlobalAvgPool2d(), x => Network.Concat(x, x.Relu()), x => x.Conv2d(8, 3), x => x.Conv2d(x.Shape.Channels, 3, groups: x.Shape.Channels), x => x.Flatten().Linear(300),
         x => x.Conv2d(8, 3, stride: 2, padding: 1), x => x.AvgPool2d(2).Reshape(4, x.Shape.Channels).PositionalEmbedding().SelfAttention(1), x => x.Reshape(16, x.Shape.Channels).Linear(3 * x.Shape.Channels).SelfAttention(3),
         x => x.Reshape(4, 4 * x.Shape.Channels).Lstm(x.Shape.Channels).Lstm(x.Shape.Channels, returnSequence: false),
-        x => Network.Tokens(6, 5).Embedding(x.Shape.Channels), x => Masked(Network.Tokens(x.Shape.Channels, 5), x.Shape.Channels),
+        x => Network.Tokens(6, 5).Embedding(x.Shape.Channels), x => Masked(Network.Tokens(x.Shape.Channels, 5), x.Shape.Channels), x => OfTable(Network.Table(x.Shape.Channels, 3, 5)),
     ];
+
+    private static Network OfTable(TableInput table) => Network.Concat(table.Numbers, table.Tokens.Embedding(table.Numbers.Shape.Size).Flatten());
 
     private static Network Masked(TokenInput tokens, int features)
     {
