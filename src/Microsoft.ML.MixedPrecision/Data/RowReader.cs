@@ -33,7 +33,7 @@ internal sealed class RowReader : IDisposable
         DataViewSchema.Column? tokens = columns.Tokens is { } tokenColumn ? schema[tokenColumn] : null, weight = columns.Weight is { } weightColumn ? schema[weightColumn] : null;
         DataViewSchema.Column[] needed = [.. new[] { features, label, tokens, weight }.OfType<DataViewSchema.Column>()];
         _features = new float[columns.FeatureCount];
-        _numbers = columns.Format.HasTokens ? columns.Format.Numbers : columns.FeatureCount;
+        _numbers = columns.Format.NumbersOf(columns.FeatureCount);
         _values = columns.Task == ScoringTask.Multiclass ? [] : new float[columns.Outputs];
         _cursor = data.GetRowCursor(needed);
         try

@@ -10,4 +10,7 @@ internal readonly record struct InputFormat(PixelOrder PixelOrder, int Vocabular
 
     /// <summary>Numbers from one column, tokens from another.</summary>
     public bool IsTable => Numbers > 0;
+
+    /// <summary>The numbers of a row of so many values, which come before its tokens.</summary>
+    public int NumbersOf(int width) => HasTokens ? Numbers : width;
 }

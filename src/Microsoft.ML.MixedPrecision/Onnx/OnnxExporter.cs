@@ -8,21 +8,20 @@ internal static class OnnxExporter
     public static (OnnxGraph Graph, string Output) Export(TrainedNetwork trained, OnnxPrecision precision, bool expose = false)
     {
         var network = trained.Network;
-        var format = network.InputFormat;
-        int numbers = format.HasTokens ? format.Numbers : network.InputShape.Size;
+        int numbers = network.InputFormat.NumbersOf(network.InputShape.Size);
         var graph = new OnnxGraph(precision, numbers, network.InputShape.Size - numbers);
         var values = new Dictionary<Node, string>();
         foreach (var (node, name) in trained.Layers)
         {
             string value = node.Op is null ? Input(graph, network) : node.Op.Export(new OnnxScope(graph, trained, node, name, values));
             values.Add(node, value);
-            if (expose && Computes(node)) graph.Expose(name, value, node.Shape);
+            if (expose && HasNumbers(network, node)) graph.Expose(name, value, node.Shape);
         }
         return (graph, graph.Flatten(values[network.Node], "flat", network.Shape));
     }
 
-    /// <summary>Whether a node's value is computed, and can be exposed: the input is not, nor are tokens, which are no numbers.</summary>
-    public static bool Computes(Node node) => node.Op is not null and not InputTokens;
+    /// <summary>Whether a node's value is numbers, which can be exposed and compared; tokens are not, nor is an input that has some.</summary>
+    public static bool HasNumbers(Network network, Node node) => node.Op is null ? !network.InputFormat.HasTokens : node.Op is not InputTokens;
 
     private static string Input(OnnxGraph graph, Network network)
     {

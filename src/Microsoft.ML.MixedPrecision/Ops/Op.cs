@@ -42,10 +42,11 @@ internal abstract class Op
         return values.Count == 0 ? Kind : $"{Kind}({string.Join(", ", values)})";
     }
 
-    /// <summary>The shape rule of a mask.</summary>
-    /// <exception cref="ArgumentException">The positions of a sequence are not those of the tokens.</exception>
+    /// <summary>The shape rule of a sequence with a mask.</summary>
+    /// <exception cref="ArgumentException">It is none, or its positions are not those of the tokens.</exception>
     protected void ExpectMask(string name, Shape sequence, Shape tokens)
     {
+        if (!sequence.IsSequence) throw Misfit(name, "a sequence [length, features]", sequence.Described, "start from Network.Tokens(...)");
         if (sequence.Length != tokens.Size) throw Misfit(name, $"as many positions as the mask has tokens, {tokens.Size}", $"{sequence.Length}", "take the mask before layers that change their number, or pad those");
     }
 

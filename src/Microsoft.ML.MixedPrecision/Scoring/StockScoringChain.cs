@@ -175,7 +175,8 @@ internal sealed class StockScoringChain : IDisposable
         if (_features > 0) CheckColumn(schema, "Features", _featureColumn, $"a vector of {_features} Single", vector => vector.ItemType == NumberDataViewType.Single && vector.Size == _features);
         if (_features == 0 || _tokenColumn is not null)
         {
-            CheckColumn(schema, _tokenColumn is null ? "Features" : "Token", _tokenColumn ?? _featureColumn, $"a vector of {(_tokens > 0 ? $"{_tokens} " : "")}keys or UInt32{(_tokens > 0 ? "" : " of unknown size")}, as in training",
+            string expected = _tokens > 0 ? $"a vector of {_tokens} keys or UInt32" : "a vector of keys or UInt32 of unknown size";
+            CheckColumn(schema, _tokenColumn is null ? "Features" : "Token", _tokenColumn ?? _featureColumn, $"{expected}, as in training",
                 vector => TrainingColumns.AreTokens(vector.ItemType) && vector.Size == _tokens);
         }
     }

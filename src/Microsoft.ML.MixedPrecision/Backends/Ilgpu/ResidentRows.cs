@@ -31,8 +31,7 @@ internal sealed class ResidentRows : IResidentRows
         int width = plan.Features.Dimensions[1], values = classes ? 1 : plan.Targets.Labels.Dimensions[1];
         _order = New("Rows.Order", ElementType.Int32, _count);
         _cursor = New("Rows.Cursor", ElementType.Int32, CursorLength);
-        bool tokens = plan.Network.InputFormat.HasTokens;
-        _features = New("Rows.Features", tokens ? ElementType.Single : ElementType.Working, _count, width);
+        _features = New("Rows.Features", plan.Network.InputFormat.HasTokens ? ElementType.Single : ElementType.Working, _count, width);
         _labels = New("Rows.Labels", plan.Targets.Labels.Element, _count, values);
         _weights = New("Rows.Weights", ElementType.Single, _count);
         gpu.CopyIn(_features, rows.Chunks, chunk => chunk.FeatureBytes);
@@ -44,12 +43,11 @@ internal sealed class ResidentRows : IResidentRows
         Gather =
         [
             new(gpu.For(1, NextBatch, new NextArguments(gpu.View<int>(_cursor), gpu.View<int>(plan.Control.Counters), _batch, _count)), [_cursor], [_cursor, plan.Control.Counters]),
-            new((gpu.Precision, gpu.Format, gpu.IsSimulator) switch
+            new((gpu.Format, gpu.IsSimulator) switch
             {
-                _ when tokens => Features<float, SingleStorage>(plan.Features, width, order),
-                (Precision.Single, _, _) => Features<float, SingleStorage>(plan.Features, width, order),
-                (_, HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
-                (_, _, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
+                _ when _features.Element == ElementType.Single || gpu.Precision == Precision.Single => Features<float, SingleStorage>(plan.Features, width, order),
+                (HalfFormat.Bits, _) => Features<ushort, HalfBitsStorage>(plan.Features, width, order),
+                (_, true) => Features<Half, SimulatedHalfStorage>(plan.Features, width, order),
                 _ when gpu.IsCuda => Features<Half, CudaHalfStorage>(plan.Features, width, order),
                 _ => Features<Half, HalfStorage>(plan.Features, width, order),
             }, [_order, _cursor, _features], [plan.Features]),

@@ -9,7 +9,6 @@ internal sealed class TokenMean : Op
 
     public override Shape Infer(string name, IReadOnlyList<Shape> inputs)
     {
-        if (!inputs[0].IsSequence) throw Misfit(name, "a sequence [length, features]", inputs[0].Described, "start from Network.Tokens(...)");
         ExpectMask(name, inputs[0], inputs[1]);
         return Shape.Vector(inputs[0].Channels);
     }
