@@ -68,21 +68,28 @@ internal sealed unsafe partial class EmbeddingGradient
             }
         }
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Sum(T* row, int first, int end)
         {
             for (int c = 0; c < features; c += CpuVector.Width)
             {
-                int some = Math.Min(CpuVector.Width, features - c);
+                int some = Math.Min(CpuVector.Width, features - c), run = first;
                 var sum = Vector512<float>.Zero;
-                for (int i = first; i < end; i++)
-                {
-                    T* from = gradient + (long)sorted[i] * features + c;
-                    sum += some == CpuVector.Width ? TStorage.Load16(from) : CpuVector.Load<T, TStorage>(from, some);
-                }
+                for (; run <= end - Run; run += Run) sum += SumOf(run, run + Run, c, some, Vector512<float>.Zero);
+                sum = SumOf(run, end, c, some, sum);
                 if (some == CpuVector.Width) TStorage.Store16(sum, row + c);
                 else CpuVector.Store<T, TStorage>(sum, row + c, some);
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        Vector512<float> SumOf(int first, int end, int c, int some, Vector512<float> sum)
+        {
+            for (int i = first; i < end; i++)
+            {
+                T* from = gradient + (long)sorted[i] * features + c;
+                sum += some == CpuVector.Width ? TStorage.Load16(from) : CpuVector.Load<T, TStorage>(from, some);
+            }
+            return sum;
         }
     }
 }
