@@ -69,7 +69,7 @@ internal static class KernelCatalog
         {
             kernels.UnionWith(OfResidentRows(precision));
             if (precision == Precision.Mixed) kernels.UnionWith(TensorPtxTests.Kernels());
-            kernels.UnionWith(OfManyParts(precision));
+            kernels.UnionWith(OfLargeBatches(precision));
             foreach (int channels in (int[])[8, 3])
             {
                 foreach (var plan in Plans(precision, channels))
@@ -84,13 +84,15 @@ internal static class KernelCatalog
         return ([.. kernels.OrderBy(NameOf, StringComparer.Ordinal)], [.. bound]);
     }
 
-    /// <summary>What joins sums of columns that have many rows.</summary>
-    private static IReadOnlyCollection<BoundKernel> OfManyParts(Precision precision)
+    /// <summary>What only large batches take: the joining of columns' sums of many rows, of runs of a token, and of chunks of an order.</summary>
+    private static IEnumerable<BoundKernel> OfLargeBatches(Precision precision)
     {
-        using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
-        using var session = new TrainingSession(PlanBuilder.Build(
-            Network.Vector(8).LayerNorm().BatchNorm().Linear(3), new PlanOptions(1 << 14, precision, new SoftmaxCrossEntropy(), new Sgd())), backend);
-        return [.. backend.Kernels];
+        foreach (var network in (Network[])[Network.Vector(8).LayerNorm().BatchNorm(), Network.Tokens(1, 5).Embedding(8), Network.Tokens(1, 5).Embedding(3)])
+        {
+            using var backend = new IlgpuBackend(precision, IlgpuDevice.Simulator);
+            using var session = new TrainingSession(PlanBuilder.Build(network.Flatten().Linear(3), new PlanOptions(1 << 14, precision, new SoftmaxCrossEntropy(), new Sgd())), backend);
+            foreach (var kernel in backend.Kernels) yield return kernel;
+        }
     }
 
     /// <summary>What gathers batches from rows that lie on the device; not a plan's.</summary>
