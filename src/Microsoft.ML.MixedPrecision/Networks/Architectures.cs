@@ -50,10 +50,11 @@ public static class Architectures
     /// <param name="hidden">Features between the two Linears; by default four times those of the sequence.</param>
     /// <param name="dropout">Part of each layer's two contributions that is dropped in training; 0.1 by default, at least 0 and below 1.</param>
     /// <param name="mask">The network's tokens: positions of token 0 are not attended to. By default all are.</param>
+    /// <param name="causal">Whether a position sees itself and those before it only. By default all are seen.</param>
     /// <returns>The network, ending in a sequence of the input's shape: before the head, <see cref="Network.GlobalAvgPool1d"/> makes a vector of it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     /// <exception cref="ArgumentException">The network's output is not a sequence, or the heads do not divide its features.</exception>
-    public static Network TransformerEncoder(Network input, int layers, int heads, int? hidden = null, float dropout = 0.1f, TokenInput? mask = null)
+    public static Network TransformerEncoder(Network input, int layers, int heads, int? hidden = null, float dropout = 0.1f, TokenInput? mask = null, bool causal = false)
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentOutOfRangeException.ThrowIfLessThan(layers, 1);
@@ -61,7 +62,7 @@ public static class Architectures
         int features = input.Shape.Channels;
         for (int layer = 0; layer < layers; layer++)
         {
-            x += Dropped(x.LayerNorm().SelfAttention(heads, mask: mask));
+            x += Dropped(x.LayerNorm().SelfAttention(heads, mask: mask, causal: causal));
             x += Dropped(x.LayerNorm().Linear(hidden ?? 4 * features).Gelu().Linear(features));
         }
         return x.LayerNorm();

@@ -46,7 +46,7 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
     private Network OfTokens(TokenInput tokens)
     {
         var x = tokens.Embedding(Channels());
-        return random.Next(5) switch { 0 => x.SelfAttention(1, mask: tokens), 3 => x.Linear(Channels()).LastToken(tokens), 1 => x.GlobalAvgPool1d(tokens), 2 => Network.Concat(x, tokens.Embedding(Channels())), _ => x };
+        return random.Next(5) switch { 0 => x.SelfAttention(1, mask: tokens, causal: random.Next(2) == 0), 3 => x.Linear(Channels()).LastToken(tokens), 1 => x.GlobalAvgPool1d(tokens), 2 => Network.Concat(x, tokens.Embedding(Channels())), _ => x };
     }
 
     private Network OfSequence(Network x)
@@ -58,7 +58,7 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
             0 => x.PositionalEmbedding(),
             1 => x.Conv1d(Channels(), random.Next(1, length + 1), random.Next(1, 3)),
             2 => length > 1 ? x.MaxPool1d(2) : x.GlobalAvgPool1d(),
-            _ => x.SelfAttention(Enumerable.Range(1, Math.Min(features, 8)).Where(h => features % h == 0).OrderBy(_ => random.Next()).First(), bias: random.Next(2) == 0),
+            _ => x.SelfAttention(Enumerable.Range(1, Math.Min(features, 8)).Where(h => features % h == 0).OrderBy(_ => random.Next()).First(), bias: random.Next(2) == 0, causal: random.Next(3) == 0),
         };
     }
 

@@ -64,7 +64,7 @@ public sealed class SequenceTests
         Assert.AreEqual(4, network.Node.Sorted().Count(n => n.Op is Dropout));
         Assert.AreEqual(0, Architectures.TransformerEncoder(Network.Sequence(10, 32), 1, 4, dropout: 0f).Node.Sorted().Count(n => n.Op is Dropout));
         Assert.AreEqual(4 * 32, Architectures.TransformerEncoder(Network.Sequence(10, 32), 1, 4).Node.Sorted().Single(n => n.Op is Gelu).Shape.Channels);
-        Defaults.AssertEqual(typeof(Architectures), nameof(Architectures.TransformerEncoder), ("hidden", null), ("dropout", 0.1f), ("mask", null));
+        Defaults.AssertEqual(typeof(Architectures), nameof(Architectures.TransformerEncoder), ("hidden", null), ("dropout", 0.1f), ("mask", null), ("causal", false));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Architectures.TransformerEncoder(Network.Sequence(2, 2), 0, 1));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Architectures.TransformerEncoder(Network.Sequence(2, 2), 1, 1, dropout: 1f));
     }

@@ -17,18 +17,63 @@ public sealed class SelfAttentionTests
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Leaves_out_what_the_mask_does(BackendRow row)
     {
-        foreach (var (length, features, heads) in ((int, int, int)[])[(3, 6, 2), (8, 8, 1)])
+        foreach (var (length, features, heads, causal) in ((int, int, int, bool)[])[(3, 6, 2, false), (8, 8, 1, false), (3, 6, 2, true), (8, 8, 1, true)])
         {
             float[] input = [.. Enumerable.Range(0, 3 * length).Select(i => i < length ? i % 3 : i < 2 * length ? i % length == 1 ? 2 : 0 : 0f)];
             var tokens = Network.Tokens(length, 3);
             double[]? none = null; // the vector of token 0 is no parameter
-            OpCheck.Run(row.Create(), tokens.Embedding(features).SelfAttention(heads, mask: tokens), v =>
+            OpCheck.Run(row.Create(), tokens.Embedding(features).SelfAttention(heads, mask: tokens, causal: causal), v =>
             {
                 none ??= [.. v.Parameters[0].Take(features)];
                 double[] x = [.. v.Input.SelectMany(token => token == 0 ? none : v.Parameters[0].Skip((int)token * features).Take(features))];
-                return Reference(new(v.Batch, x, [.. v.Parameters.Skip(1)]), length, features, heads, v.Input);
+                return Reference(new(v.Batch, x, [.. v.Parameters.Skip(1)]), length, features, heads, v.Input, causal);
             }, batch: 3, roundings: 12, input: input);
         }
+    }
+
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Causal_equals_the_reference_in_both_directions(BackendRow row)
+    {
+        foreach (var (length, features, heads, batch, rows) in Sizes)
+            OpCheck.Run(row.Create(), Network.Sequence(length, features).SelfAttention(heads, causal: true), v => Reference(v, length, features, heads, causal: true), batch, roundings: 12, rows: rows);
+    }
+
+    /// <summary>Bit for bit, in both precisions: not a small weight of what comes later, but none.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Causal_positions_do_not_see_what_comes_later(BackendRow row)
+    {
+        const int Length = 8, Features = 4;
+        float[] Output(int changedFrom, bool causal)
+        {
+            using var session = ExportHarness.NewSession(row.Create(), Network.Sequence(Length, Features).SelfAttention(2, causal: causal), rows: 1, spread: 1, seed: 4, out Batch sample);
+            for (int i = changedFrom * Features; i < Length * Features; i++) sample.Features[i] += 1f;
+            float[] output = new float[Length * Features];
+            session.EvaluatePass(sample);
+            session.ReadOutput(output);
+            return output;
+        }
+        for (int position = 1; position < Length; position++)
+        {
+            CollectionAssert.AreEqual(Output(Length, causal: true)[..(position * Features)], Output(position, causal: true)[..(position * Features)]);
+            CollectionAssert.AreNotEqual(Output(Length, causal: false)[..Features], Output(position, causal: false)[..Features]);
+        }
+    }
+
+    /// <summary>More keys than a GPU's threads keep in registers.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Long_rows_are_masked_to_their_end(BackendRow row)
+    {
+        const int Length = 300;
+        float[] Output(Backend backend)
+        {
+            var tokens = Network.Tokens(Length, 4);
+            using var session = ExportHarness.NewSession(backend, tokens.Embedding(1).SelfAttention(1, mask: tokens, causal: true), rows: 1, spread: 1, seed: 4, out Batch sample);
+            float[] output = new float[Length];
+            session.EvaluatePass(sample);
+            session.ReadOutput(output);
+            return output;
+        }
+        foreach (var (i, (expected, actual)) in Output(new CpuBackend(row.Precision)).Zip(Output(row.Create())).Index()) Assert.AreEqual(expected, actual, row.Precision == Precision.Mixed ? 4e-3f : 1e-5f, $"position {i}");
     }
 
     /// <summary>Enough products for all threads, and longer ones: shared out, not cut.</summary>
@@ -60,13 +105,15 @@ public sealed class SelfAttentionTests
         ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 6).SelfAttention(3));
         var tokens = Network.Tokens(5, 3);
         ExportHarness.Run(new CpuBackend(precision), tokens.Embedding(6).SelfAttention(3, mask: tokens));
+        ExportHarness.Run(new CpuBackend(precision), tokens.Embedding(6).SelfAttention(2, mask: tokens, causal: true));
+        ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 6).SelfAttention(2, causal: true));
         ExportHarness.Run(new CpuBackend(precision), Network.Image(4, 6, 2).Conv2d(8, 2, stride: 2).Reshape(6, 8).PositionalEmbedding().SelfAttention(2, bias: false).GlobalAvgPool1d());
     }
 
     [TestMethod]
     public void Has_the_defaults_of_PyTorch()
     {
-        Defaults.AssertEqual(nameof(Network.SelfAttention), ("bias", true), ("mask", null));
+        Defaults.AssertEqual(nameof(Network.SelfAttention), ("bias", true), ("mask", null), ("causal", false));
         var network = Network.Sequence(4, 6).SelfAttention(2);
         Assert.AreEqual(Shape.Sequence(4, 6), network.Shape);
         Assert.AreEqual((6 * 18) + 18 + (6 * 6) + 6, network.ParameterCount);
@@ -98,7 +145,7 @@ public sealed class SelfAttentionTests
     }
 
     /// <summary>Rows of features: example after example, position after position.</summary>
-    private static double[] Reference(OpValues v, int length, int features, int heads, double[]? mask = null)
+    private static double[] Reference(OpValues v, int length, int features, int heads, double[]? mask = null, bool causal = false)
     {
         int size = features / heads;
         double[] projected = Linear(v.Input, features, v.Parameters[0], v.Parameters[1]), mixed = new double[v.Input.Length];
@@ -110,7 +157,9 @@ public sealed class SelfAttentionTests
                 for (int l = 0; l < length; l++)
                 {
                     double[] scores = [.. Enumerable.Range(0, length).Select(k => Enumerable.Range(0, size).Sum(c => Part(0, l, c) * Part(1, k, c)) / Math.Sqrt(size))];
-                    if (mask is not null) scores = [.. scores.Select((s, k) => mask[n * length + k] == 0 ? -65504 : s)];
+                    if (mask is not null) scores = [.. scores.Select((s, k) => mask[n * length + k] == 0 ? double.NegativeInfinity : s)];
+                    if (causal) scores = [.. scores.Select((s, k) => k > l ? double.NegativeInfinity : s)];
+                    if (scores.All(double.IsNegativeInfinity)) continue;
                     double max = scores.Max(), sum = scores.Sum(s => Math.Exp(s - max));
                     for (int c = 0; c < size; c++) mixed[(n * length + l) * features + h * size + c] = Enumerable.Range(0, length).Sum(k => Math.Exp(scores[k] - max) / sum * Part(2, k, c));
                 }

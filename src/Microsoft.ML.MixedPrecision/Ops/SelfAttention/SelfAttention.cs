@@ -6,35 +6,36 @@ public sealed partial class Network
     /// Multi-head self-attention (Vaswani et al., 2017, section 3.2) as PyTorch's MultiheadAttention of a sequence with itself: each position becomes a mean of all
     /// positions' values, weighted by how well their keys match its query. Three layers: a Linear to queries, keys and values, [length, features] to
     /// [length, 3 features]; for each head softmax(Q K^T / sqrt(features / heads)) V; a Linear of all heads together, [length, features] again. The softmax is in FP32, the scale is
-    /// part of the queries. Weights and biases start as those of <see cref="Linear"/>. All positions see all others, or all that have a token.
+    /// part of the queries. Weights and biases start as those of <see cref="Linear"/>. All positions see all others, or those that a mask or their order leaves.
     /// </summary>
     /// <param name="heads">Heads; divides the features.</param>
     /// <param name="bias">Whether the two Linears have a bias; they have by default.</param>
-    /// <param name="mask">The network's tokens: positions of token 0 are not attended to, as PyTorch's key_padding_mask. By default all are.</param>
+    /// <param name="mask">The network's tokens: positions of token 0 are not attended to, as PyTorch's key_padding_mask. By default all are. A position that is left none has a mean of 0.</param>
+    /// <param name="causal">Whether a position sees itself and those before it only, as with PyTorch's is_causal: its output says nothing of what comes later. By default all are seen.</param>
     /// <param name="name">The layer's name in messages and in the exported model, by default its kind and number; the two Linears are called <c>name.InProjection</c> and <c>name.OutProjection</c>.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="heads"/> is less than 1.</exception>
     /// <exception cref="ArgumentException">The network's output here is not a sequence, the heads do not divide its features, or the mask is not of its input or its length.</exception>
-    public Network SelfAttention(int heads, bool bias = true, TokenInput? mask = null, string? name = null)
+    public Network SelfAttention(int heads, bool bias = true, TokenInput? mask = null, bool causal = false, string? name = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(heads);
         name ??= NextName("SelfAttention", [Node]);
         MixedPrecision.SelfAttention.Check(name, Shape, heads);
         int features = Shape.Channels;
         var projected = Linear(3 * features, bias, $"{name}.InProjection");
-        var attending = mask is null ? projected.Apply(new SelfAttention(heads), name) : Apply(new SelfAttention(heads), name, projected, mask.Input);
+        var attending = mask is null ? projected.Apply(new SelfAttention(heads, causal), name) : Apply(new SelfAttention(heads, causal), name, projected, mask.Input);
         return attending.Linear(features, bias, $"{name}.OutProjection");
     }
 }
 
 /// <summary>
 /// What is between the projections, for each example and head: y = P V with P = softmax(S), S = Q K^T, the scale within Q. Backward: dV = P^T dy; dP = dy V^T;
-/// dS = P (dP - sum over a row of dP P); dQ = dS K; dK = dS^T Q. A second input is tokens, which mask keys.
+/// dS = P (dP - sum over a row of dP P); dQ = dS K; dK = dS^T Q. A second input is tokens, which mask keys; where it is causal, so do those behind a query.
 /// <para>
 /// Queries, keys and values of a head lie among those of the others: [length, 3, heads, size] for each example. They are copied apart, [3, examples, heads, length, size], so that all
 /// heads of all examples are products one step from the next, and one launch on a GPU.
 /// </para>
 /// </summary>
-internal sealed class SelfAttention(int heads) : Op
+internal sealed class SelfAttention(int heads, bool causal = false) : Op
 {
     private const int Queries = 0, Keys = 1, Values = 2;    // the order of the three parts
     private const int Apart = 0, Weights = 1;               // in the order of saving
@@ -64,8 +65,8 @@ internal sealed class SelfAttention(int heads) : Op
         Tensor apart = NewApart("Apart", 3), scores = NewSquare("Scores"), weights = NewSquare("Weights"), mixed = NewApart("Mixed", 1), y = pass.NewOutput();
         pass.Run(new AxisSwap("SelfAttention.Split", pass.Input(0), apart, heads, AxisSwap.Direction.Split, of.Scale));
         pass.Run(of.Product("SelfAttention.Scores", of.Rows(apart, Queries), of.Columns(apart, Keys), scores));
-        if (pass.InputShapes.Count > 1) pass.Run(new ScoreMask(pass.Input(1), scores, heads));
-        pass.Run(new SoftmaxForward(scores, weights));
+        var mask = pass.InputShapes.Count > 1 ? pass.Input(1) : null;
+        pass.Run(mask is not null || causal ? new MaskedSoftmax(mask, scores, weights, heads, causal) : new SoftmaxForward(scores, weights));
         pass.Run(of.Product("SelfAttention.Mix", of.Square(weights), of.Rows(apart, Values), mixed));
         pass.Run(new AxisSwap("SelfAttention.Join", y, mixed, heads, AxisSwap.Direction.Join));
         pass.Save(apart);
@@ -104,11 +105,27 @@ internal sealed class SelfAttention(int heads) : Op
         string queries = g.Node("Mul", $"{name}.Scaled", [Part(Queries, "Queries", 0, 2, 1, 3), g.Scalar($"{name}.Scale", HeadProducts.ScaleOf(size))]);
         string scores = scope.Node("MatMul", [queries, Part(Keys, "Keys", 0, 2, 3, 1)]);
         scores = g.ToSingle(scores, $"{name}.scores");
-        if (scope.InputShapes.Count > 1)
-            scores = g.Node("Where", $"{name}.Masked", [g.Reshape(g.IsNone(scope.Input(1), $"{name}.None"), $"{name}.None.keys", 1, 1, length), g.Single($"{name}.Least", [ScoreMask.Least], 1), scores]);
-        string weights = g.ToWorking(scope.Node("Softmax", [scores], ("axis", 3L)), $"{name}.weights"); // FP32, as here
+        string? unseen = Unseen();
+        if (unseen is not null) scores = g.Node("Where", $"{name}.Masked", [unseen, g.Single($"{name}.Least", [float.MinValue], 1), scores]);
+        string weights = scope.Node("Softmax", [scores], ("axis", 3L)); // FP32, as here
+        if (unseen is not null) weights = g.Node("Where", $"{name}.Seen", [unseen, g.Single($"{name}.Zero", [0f], 1), weights]); // a query that sees no key
+        weights = g.ToWorking(weights, $"{name}.weights");
         string mixed = g.Node("Transpose", $"{name}.Join", [scope.Node("MatMul", [weights, Part(Values, "Values", 0, 2, 1, 3)])], ("perm", new long[] { 0, 2, 1, 3 }));
         return g.Reshape(mixed, name, length, heads * size);
+
+        string? Unseen()
+        {
+            string? none = scope.InputShapes.Count > 1 ? g.Reshape(g.IsNone(scope.Input(1), $"{name}.None"), $"{name}.None.keys", 1, 1, length) : null;
+            string? future = causal ? Future() : null;
+            return none is not null && future is not null ? g.Node("Or", $"{name}.Unseen", [none, future]) : none ?? future;
+        }
+
+        string Future()
+        {
+            string keys = g.Integers($"{name}.Positions", [.. Enumerable.Range(0, length).Select(key => (long)key)]);
+            string queries = g.Node("Unsqueeze", $"{name}.Positions.queries", [keys, g.Integers($"{name}.Positions.axis", 1)]);
+            return g.Node("Greater", $"{name}.Future", [keys, queries]);
+        }
     }
 
     private HeadProducts Products(int batch, Shape output) => new(batch * heads, output.Length, output.Channels / heads);

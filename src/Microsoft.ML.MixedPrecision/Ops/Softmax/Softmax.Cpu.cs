@@ -11,31 +11,7 @@ internal sealed unsafe partial class SoftmaxForward
     {
         T* from = cpu.Pointer<T>(x), to = cpu.Pointer<T>(y);
         int width = x.Dimensions[^1];
-        return cpu.For(x.Length / width, grain: Math.Max(1, 1024 / width), Rows);
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
-        void Rows(long first, long end)
-        {
-            int atOnce = SoftmaxRows.AtOnce(width), pitch = SoftmaxRows.Pitch(width), whole = width / CpuVector.Width * CpuVector.Width;
-            bool keeps = SoftmaxRows.Keeps(width);
-            T* last = to + end * width;
-            float* kept = stackalloc float[SoftmaxRows.Capacity], maxima = stackalloc float[SoftmaxRows.Most], sums = stackalloc float[SoftmaxRows.Most];
-            for (long r = first; r < end; r += atOnce)
-            {
-                int count = (int)Math.Min(atOnce, end - r);
-                SoftmaxRows.Exponentials<T, TStorage>(from + r * width, count, width, kept, maxima, sums);
-                (Vector256<float>.One / Vector256.Load(sums)).Store(sums);
-                for (int i = 0; i < count; i++)
-                {
-                    T* row = from + (r + i) * width, target = to + (r + i) * width;
-                    float* keep = kept + i * pitch;
-                    var share = Vector512.Create(sums[i]);
-                    for (int c = 0; c < whole; c += CpuVector.Width)
-                        TStorage.Store16(SoftmaxRows.At<T, TStorage>(keeps, keep, row, c, maxima[i]) * share, target + c);
-                    if (whole < width) CpuVector.StoreOver<T, TStorage>(SoftmaxRows.At<T, TStorage>(keeps, keep, row, whole, maxima[i]) * share, target + whole, width - whole, last);
-                }
-            }
-        }
+        return cpu.For(x.Length / width, grain: Math.Max(1, 1024 / width), (first, end) => SoftmaxRows.Softmax<T, TStorage>(from, to, first, end, width));
     }
 }
 

@@ -44,11 +44,10 @@ internal readonly record struct ExponentialOf(float Max) : IGpuFunction
 {
     public float Apply(float x, float y) => XMath.Exp(x - Max);
 
-    public TVector Of<T, TStorage, TVector>(ArrayView<T> from, int place) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
-    {
-        var x = TVector.Load<T, TStorage>(from, place);
-        return TVector.Map(this, x, x);
-    }
+    public TVector Of<TVector>(TVector x) where TVector : unmanaged, IGpuVector<TVector> => TVector.Map(this, x, x);
+
+    public TVector Of<T, TStorage, TVector>(ArrayView<T> from, int place) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> =>
+        Of(TVector.Load<T, TStorage>(from, place));
 }
 
 internal sealed partial class SoftmaxBackward

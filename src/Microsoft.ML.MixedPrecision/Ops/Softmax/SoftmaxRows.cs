@@ -24,6 +24,32 @@ internal static unsafe class SoftmaxRows
     /// <summary>Rows at once: within 16 KB, which stay in L1.</summary>
     public static int AtOnce(int width) => Math.Clamp(Capacity / 4 / Pitch(width), 1, Most);
 
+    /// <summary>exp(x - max) / sum exp(x - max) of the rows from first to end - 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
+    public static void Softmax<T, TStorage>(T* from, T* to, long first, long end, int width)
+        where T : unmanaged
+        where TStorage : struct, ICpuStorage<T>
+    {
+        int atOnce = AtOnce(width), pitch = Pitch(width), whole = width / CpuVector.Width * CpuVector.Width;
+        bool keeps = Keeps(width);
+        T* last = to + end * width;
+        float* kept = stackalloc float[Capacity], maxima = stackalloc float[Most], sums = stackalloc float[Most];
+        for (long r = first; r < end; r += atOnce)
+        {
+            int count = (int)Math.Min(atOnce, end - r);
+            Exponentials<T, TStorage>(from + r * width, count, width, kept, maxima, sums);
+            (Vector256<float>.One / Vector256.Load(sums)).Store(sums);
+            for (int i = 0; i < count; i++)
+            {
+                T* row = from + (r + i) * width, target = to + (r + i) * width;
+                float* keep = kept + i * pitch;
+                var share = Vector512.Create(sums[i]);
+                for (int c = 0; c < whole; c += CpuVector.Width) TStorage.Store16(At<T, TStorage>(keeps, keep, row, c, maxima[i]) * share, target + c);
+                if (whole < width) CpuVector.StoreOver<T, TStorage>(At<T, TStorage>(keeps, keep, row, whole, maxima[i]) * share, target + whole, width - whole, last);
+            }
+        }
+    }
+
     /// <param name="count">Rows, up to <see cref="Most"/>.</param>
     /// <param name="kept">Rows of <see cref="Pitch"/> floats, 0 beyond the width; not touched where rows are too long to be kept.</param>
     /// <param name="maxima">Eight floats. Where a row has a NaN its maximum may be another number, but not its sum.</param>

@@ -18,7 +18,7 @@ internal static class KernelCatalog
 
     private static Network Masked(TokenInput tokens, int features)
     {
-        var x = tokens.Embedding(features).SelfAttention(1, mask: tokens);
+        var x = tokens.Embedding(features).SelfAttention(1, mask: tokens, causal: true);
         return Network.Concat(x.GlobalAvgPool1d(tokens), x.LastToken(tokens));
     }
 

@@ -17,6 +17,9 @@ internal interface IGpuVector<TSelf> where TSelf : unmanaged, IGpuVector<TSelf>
     /// <summary>One value in every place.</summary>
     static abstract TSelf All(float value);
 
+    /// <summary>A value, and those 1, 2, 3 more in the next places.</summary>
+    static abstract TSelf From(float value);
+
     /// <param name="from">What <see cref="IlgpuBackend.Vectors"/> gave.</param>
     /// <param name="place">Of the first element; a multiple of <see cref="Width"/>.</param>
     static abstract TSelf Load<T, TStorage>(ArrayView<T> from, int place) where T : unmanaged where TStorage : struct, IStorage<T>;

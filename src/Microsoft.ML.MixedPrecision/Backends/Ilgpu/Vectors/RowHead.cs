@@ -62,9 +62,17 @@ internal readonly struct RowHead<TVector>(TVector v0, TVector v1, TVector v2, TV
         (Utilities.Select(at.First < at.End, TVector.Sum(values.V0), 0f) + Utilities.Select(at.First + at.Step < at.End, TVector.Sum(values.V1), 0f)) +
         (Utilities.Select(at.First + at.Step * 2 < at.End, TVector.Sum(values.V2), 0f) + Utilities.Select(at.First + at.Step * 3 < at.End, TVector.Sum(values.V3), 0f));
 
+    /// <summary>The columns of what <see cref="Load"/> reads.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static RowHead<TVector> Map<TFunction>(TFunction function, RowHead<TVector> x) where TFunction : struct, IGpuFunction => new(
-        TVector.Map(function, x.V0, x.V0), TVector.Map(function, x.V1, x.V1), TVector.Map(function, x.V2, x.V2), TVector.Map(function, x.V3, x.V3));
+    public static RowHead<TVector> Columns(RowColumns at) => new(
+        TVector.From(Math.Min(at.First, at.Last)), TVector.From(Math.Min(at.First + at.Step, at.Last)), TVector.From(Math.Min(at.First + at.Step * 2, at.Last)), TVector.From(Math.Min(at.First + at.Step * 3, at.Last)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static RowHead<TVector> Map<TFunction>(TFunction function, RowHead<TVector> x) where TFunction : struct, IGpuFunction => Map(function, x, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static RowHead<TVector> Map<TFunction>(TFunction function, RowHead<TVector> x, RowHead<TVector> y) where TFunction : struct, IGpuFunction => new(
+        TVector.Map(function, x.V0, y.V0), TVector.Map(function, x.V1, y.V1), TVector.Map(function, x.V2, y.V2), TVector.Map(function, x.V3, y.V3));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static RowHead<TVector> operator +(RowHead<TVector> x, RowHead<TVector> y) => new(x.V0 + y.V0, x.V1 + y.V1, x.V2 + y.V2, x.V3 + y.V3);

@@ -13,6 +13,9 @@ internal readonly record struct Vector1(float Value) : IGpuVector<Vector1>
     public static Vector1 All(float value) => new(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector1 From(float value) => new(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector1 Load<T, TStorage>(ArrayView<T> from, int place) where T : unmanaged where TStorage : struct, IStorage<T> =>
         new(TStorage.Load(from[place]));
 

@@ -15,6 +15,9 @@ internal readonly record struct Vector8(float E0, float E1, float E2, float E3, 
     public static Vector8 All(float value) => new(value, value, value, value, value, value, value, value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector8 From(float value) => new(value, value + 1f, value + 2f, value + 3f, value + 4f, value + 5f, value + 6f, value + 7f);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector8 Load<T, TStorage>(ArrayView<T> from, int place) where T : unmanaged where TStorage : struct, IStorage<T> => TStorage.Load8(from, place);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
