@@ -23,11 +23,14 @@ var features = ml.Transforms.Expression("LogCarat", "c => log(c)", "Carat")
     .Append(ml.Transforms.Concatenate("Sizes", sizes))
     .Append(ml.Transforms.Expression("Sizes", "s => s > 0 ? s : na(s)", "Sizes"))
     .Append(ml.Transforms.ReplaceMissingValues("Sizes", replacementMode: Microsoft.ML.Transforms.MissingValueReplacingEstimator.ReplacementMode.Mean))
-    .Append(ml.Transforms.Concatenate("Features", ["LogCarat", "Depth", "Table", "Sizes"]))
-    .Append(ml.Transforms.NormalizeMeanVariance("Features", fixZero: false))
-    .Append(ml.Transforms.Expression("Features", "v => min(max(v, -5f), 5f)", "Features"))
+    .Append(ml.Transforms.Concatenate("Numbers", ["LogCarat", "Depth", "Table", "Sizes"]))
+    .Append(ml.Transforms.NormalizeMeanVariance("Numbers", fixZero: false))
+    .Append(ml.Transforms.Expression("Numbers", "v => min(max(v, -5f), 5f)", "Numbers"))
+    // Grades as tokens, for a network that looks their vectors up, and one-hot, for all others.
+    .Append(ml.Transforms.Concatenate("Tokens", grades))
+    .Append(ml.Transforms.Conversion.MapValueToKey("Tokens"))
     .Append(ml.Transforms.Categorical.OneHotEncoding([.. grades.Select(g => new InputOutputColumnPair(g))]))
-    .Append(ml.Transforms.Concatenate("Features", ["Features", .. grades]));
+    .Append(ml.Transforms.Concatenate("Features", ["Numbers", .. grades]));
 
 var split = ml.Data.TrainTestSplit(labels.Fit(diamonds).Transform(diamonds), testFraction: 0.2);
 if (args is ["tune"])
@@ -43,6 +46,7 @@ var table = new Table().AddColumns("trainer", "R2", "RMSE, dollars", "MAE, dolla
 
 using var mixed = Train("Network, mixed", () => Fit(train, Setting.Chosen, Precision.Mixed));
 using var single = Train("Network, single", () => Fit(train, Setting.Chosen, Precision.Single));
+using var embedding = Train("With embeddings", () => Fit(train, Setting.Chosen with { Embedding = 2 }, Precision.Mixed));
 Train("FastTree", () => ml.Regression.Trainers.FastTree().Fit(train));
 Train("LightGBM", () => ml.Regression.Trainers.LightGbm().Fit(train));
 Train("SDCA", () => ml.Regression.Trainers.Sdca().Fit(train));
@@ -81,6 +85,7 @@ MixedPrecisionTransformer Fit(IDataView rows, Setting setting, Precision precisi
     ml.Regression.Trainers.MixedPrecision(new MixedPrecisionTrainer.Options
     {
         Network = Describe(((VectorDataViewType)rows.Schema["Features"].Type).Size, setting),
+        FeatureColumnName = setting.Embedding == 0 ? "Features" : "Numbers", // and "Tokens"
         Loss = setting.HuberDelta > 0f ? new Huber(setting.HuberDelta) : null, // null: the mean squared error
         Optimizer = new AdamW(setting.LearningRate),
         Schedule = Schedule.Cosine(),
@@ -93,7 +98,8 @@ MixedPrecisionTransformer Fit(IDataView rows, Setting setting, Precision precisi
 
 static Network Describe(int size, Setting setting)
 {
-    var network = Network.Vector(size);
+    var columns = Network.Table(numbers: 6, length: 3, vocabulary: 21); // 20 names of grades, and none
+    var network = setting.Embedding == 0 ? Network.Vector(size) : Network.Concat(columns.Numbers, columns.Tokens.Embedding(setting.Embedding).Flatten());
     for (int layer = 0; layer < setting.Layers; layer++) network = network.Linear(setting.Width, bias: false).BatchNorm().Relu();
     return network; // the head comes from the label column
 }
@@ -103,7 +109,7 @@ void Tune()
     var parts = ml.Data.TrainTestSplit(split.TrainSet, testFraction: 0.25);
     var fitted = features.Fit(parts.TrainSet);
     var (rows, validation) = (Warm(fitted.Transform(parts.TrainSet)), Warm(fitted.Transform(parts.TestSet)));
-    var results = new Table().AddColumns("layers", "width", "batch", "rate", "epochs", "Huber", "RMSE", "MAE");
+    var results = new Table().AddColumns("layers", "width", "batch", "rate", "epochs", "Huber", "vectors", "RMSE", "MAE");
     foreach (var setting in Setting.Compared)
     {
         RegressionMetrics[] metrics = [.. Enumerable.Range(1, 3).Select(seed =>
@@ -113,16 +119,17 @@ void Tune()
         })];
         string Three(Func<RegressionMetrics, double> metric) => string.Join(" ", metrics.Select(m => Text($"{metric(m):F0}")));
         results.AddRow(Text($"{setting.Layers}"), Text($"{setting.Width}"), Text($"{setting.BatchSize}"), Text($"{setting.LearningRate}"), Text($"{setting.Epochs}"), setting.HuberDelta > 0f ? Text($"{setting.HuberDelta}") : "-",
-            Three(m => m.RootMeanSquaredError), Three(m => m.MeanAbsoluteError));
+            setting.Embedding > 0 ? Text($"{setting.Embedding}") : "-", Three(m => m.RootMeanSquaredError), Three(m => m.MeanAbsoluteError));
     }
+    AnsiConsole.Profile.Width = 100; // of a file too
     AnsiConsole.Write(results);
 }
 
 // In memory before the clock starts, so that no trainer pays for reading the file.
 IDataView Warm(IDataView rows)
 {
-    var cached = ml.Data.Cache(rows, "Features", "Label", "Price");
-    using var cursor = cached.GetRowCursor(cached.Schema.Where(c => c.Name is "Features" or "Label" or "Price"));
+    var cached = ml.Data.Cache(rows, "Features", "Numbers", "Tokens", "Label", "Price");
+    using var cursor = cached.GetRowCursor(cached.Schema);
     while (cursor.MoveNext()) { }
     return cached;
 }
@@ -132,9 +139,10 @@ static float[] Dollars(IDataView rows) => [.. rows.GetColumn<float>("Dollars")];
 static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
 /// <param name="HuberDelta">Where the loss turns from a square to a line, in logarithms of a price; 0 for a square everywhere.</param>
-internal sealed record Setting(int Layers, int Width, int BatchSize, float LearningRate, int Epochs, float HuberDelta)
+/// <param name="Embedding">Elements of a grade's vector; 0 for one-hot grades.</param>
+internal sealed record Setting(int Layers, int Width, int BatchSize, float LearningRate, int Epochs, float HuberDelta, int Embedding)
 {
-    public static Setting Chosen { get; } = new(Layers: 3, Width: 128, BatchSize: 256, LearningRate: 3e-3f, Epochs: 40, HuberDelta: 0.1f);
+    public static Setting Chosen { get; } = new(Layers: 3, Width: 128, BatchSize: 256, LearningRate: 3e-3f, Epochs: 40, HuberDelta: 0.1f, Embedding: 0);
 
     public static Setting[] Compared { get; } =
     [
@@ -149,6 +157,8 @@ internal sealed record Setting(int Layers, int Width, int BatchSize, float Learn
         Chosen with { Epochs = 20 },
         Chosen with { HuberDelta = 0.2f },
         Chosen with { HuberDelta = 0f },
+        Chosen with { Embedding = 2 },
+        Chosen with { Embedding = 4 },
     ];
 }
 
