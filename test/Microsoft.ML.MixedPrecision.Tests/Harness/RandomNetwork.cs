@@ -54,7 +54,7 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
         int features = x.Shape.Channels, length = x.Shape.Length;
         return random.Next(7) switch
         {
-            6 => length > 1 ? x.Lstm(wholeChunks ? Channels() : random.Next(1, 20), returnSequence: random.Next(2) == 0) : x,
+            6 => length > 1 ? x.Lstm(wholeChunks ? Channels() : random.Next(1, 20), returnSequence: random.Next(2) == 0, bidirectional: random.Next(3) == 0) : x,
             0 => x.PositionalEmbedding(),
             1 => x.Conv1d(Channels(), random.Next(1, length + 1), random.Next(1, 3)),
             2 => length > 1 ? x.MaxPool1d(2) : x.GlobalAvgPool1d(),

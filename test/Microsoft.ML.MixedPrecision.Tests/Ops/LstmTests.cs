@@ -23,6 +23,17 @@ public sealed class LstmTests
         }
     }
 
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Two_directions_equal_the_reference_in_both_directions(BackendRow row)
+    {
+        foreach (var (length, features, hidden, batch, rows) in Sizes)
+        {
+            OpCheck.Run(row.Create(), Network.Sequence(length, features).Lstm(hidden, bidirectional: true), v => BothWays(v, length, features, hidden), batch, roundings: 10, rows: rows);
+            OpCheck.Run(row.Create(), Network.Sequence(length, features).Lstm(hidden, returnSequence: false, bidirectional: true),
+                v => [.. BothWays(v, length, features, hidden).Chunk(length * 2 * hidden).SelectMany(x => (double[])[.. x.TakeLast(2 * hidden).Take(hidden), .. x.Skip(hidden).Take(hidden)])], batch, roundings: 10, rows: rows);
+        }
+    }
+
     /// <summary>The last position of three by three by five halves does not begin at a multiple of 16 bytes, which GPU kernels want of what they read.</summary>
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Another_layer_reads_the_last_state(BackendRow row) => OpCheck.Run(row.Create(), Network.Sequence(3, 2).Lstm(5, returnSequence: false).Relu(),
@@ -62,17 +73,23 @@ public sealed class LstmTests
     public void Exports(Precision precision)
     {
         ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 3).Lstm(4));
+        ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 3).Lstm(4, bidirectional: true).Lstm(3, returnSequence: false, bidirectional: true).Linear(2));
         ExportHarness.Run(new CpuBackend(precision), Network.Sequence(5, 3).Lstm(4).Relu().Lstm(6, returnSequence: false).Linear(2));
     }
 
     [TestMethod]
     public void Has_PyTorchs_shapes_and_defaults()
     {
-        Defaults.AssertEqual(nameof(Network.Lstm), ("returnSequence", true));
+        Defaults.AssertEqual(nameof(Network.Lstm), ("returnSequence", true), ("bidirectional", false));
         var network = Network.Sequence(7, 3).Lstm(5);
         Assert.AreEqual(Shape.Sequence(7, 5), network.Shape);
         Assert.AreEqual(Shape.Vector(5), Network.Sequence(7, 3).Lstm(5, returnSequence: false).Shape);
         Assert.AreEqual(4 * 5 * (3 + 5 + 1), network.ParameterCount);
+        var both = Network.Sequence(7, 3).Lstm(5, bidirectional: true);
+        Assert.AreEqual(Shape.Sequence(7, 10), both.Shape);
+        Assert.AreEqual(Shape.Vector(10), Network.Sequence(7, 3).Lstm(5, returnSequence: false, bidirectional: true).Shape);
+        Assert.AreEqual(2 * network.ParameterCount, both.ParameterCount);
+        CollectionAssert.AreEqual((string[])["Lstm1.Forward", "Lstm1.Backward", "Lstm1"], both.Node.Sorted().Skip(1).Select(node => node.Name).ToArray());
         foreach (var parameter in network.Node.Op!.Parameters([Shape.Sequence(7, 3)]))
         {
             float[] values = parameter.Initializer.Create(1000, new CounterRandom(1, 2));
@@ -89,6 +106,15 @@ public sealed class LstmTests
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Sequence(3, 6).Lstm(0));
 
         static void Message(string expected, Network input) => Assert.AreEqual(expected, Assert.ThrowsExactly<ArgumentException>(() => input.Lstm(2, name: "l")).Message);
+    }
+
+    /// <summary>Beside each other at each position: the parameters of the way there, then those of the way back.</summary>
+    private static double[] BothWays(OpValues v, int length, int features, int hidden)
+    {
+        double[] Backwards(double[] x, int columns) => [.. x.Chunk(length * columns).SelectMany(example => example.Chunk(columns).Reverse().SelectMany(position => position))];
+        double[] there = Reference(new(v.Batch, v.Input, [.. v.Parameters.Take(3)]), length, features, hidden);
+        double[] back = Backwards(Reference(new(v.Batch, Backwards(v.Input, features), [.. v.Parameters.Skip(3)]), length, features, hidden), hidden);
+        return [.. there.Chunk(hidden).Zip(back.Chunk(hidden)).SelectMany(position => position.First.Concat(position.Second))];
     }
 
     private static double[] Reference(OpValues v, int length, int features, int hidden)
