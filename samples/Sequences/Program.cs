@@ -17,6 +17,7 @@ var rows = Network.Sequence(length: 8, features: 8); // the feature column has t
 var networks = new (string Name, Network Network)[]
 {
     ("LSTM", rows.Lstm(64).Lstm(64, returnSequence: false)), // the second one gives its last state, a vector
+    ("both directions", rows.Lstm(40, bidirectional: true).Lstm(40, returnSequence: false, bidirectional: true)),
     ("transformer", Architectures.TransformerEncoder(rows.Linear(64).LayerNorm().PositionalEmbedding(), layers: 2, heads: 4, hidden: 128).GlobalAvgPool1d()),
     ("convolution", rows.Conv1d(64, kernel: 3, padding: 1).BatchNorm().Relu().Conv1d(64, kernel: 3, padding: 1).BatchNorm().Relu().Flatten()),
 };
