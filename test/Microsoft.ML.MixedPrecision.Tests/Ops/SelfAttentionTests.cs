@@ -59,6 +59,22 @@ public sealed class SelfAttentionTests
         }
     }
 
+    /// <summary>The first query sees itself only, with a score of -100,000: minus infinity as a half, and then no zero in disguise; within FP32 a weight of 1.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void Scores_that_overflow_show(BackendRow row)
+    {
+        var options = new PlanOptions(1, row.Precision, new PlantedGradient(), new Sgd()) { KeepAll = true };
+        using var session = new TrainingSession(PlanBuilder.Build(Network.Sequence(3, 1).SelfAttention(1, bias: false, causal: true), options), row.Create());
+        session.SetParameter(session.Plan.Parameters.Parameters[0], [-1000f, 100f, 1f]);
+        session.SetParameter(session.Plan.Parameters.Parameters[1], [1f]);
+        var batch = new Batch(1, 3, 3) { RowCount = 1 };
+        Array.Fill(batch.Features, 1f);
+        float[] output = new float[3];
+        session.EvaluatePass(batch);
+        session.ReadOutput(output);
+        Assert.AreEqual(row.Precision == Precision.Mixed ? float.NaN : 1f, output[0]);
+    }
+
     /// <summary>More keys than a GPU's threads keep in registers.</summary>
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
     public void Long_rows_are_masked_to_their_end(BackendRow row)

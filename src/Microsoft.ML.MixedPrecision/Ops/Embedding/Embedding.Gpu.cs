@@ -64,6 +64,7 @@ internal sealed partial class TokenOrder
         float place = RowLanes.Sum(a.Lanes, before, shared); // exact: a Single holds whole numbers up to 2^24
         if (position < a.Lanes.Rows && RowLanes.Lane(a.Lanes) == 0) a.Order[chunk + (int)place] = position;
     }
+
     internal readonly struct MergeArguments(ArrayView<float> tokens, ArrayView<int> chunks, ArrayView<int> order, RowLanes lanes)
     {
         public readonly ArrayView<float> Tokens = tokens;

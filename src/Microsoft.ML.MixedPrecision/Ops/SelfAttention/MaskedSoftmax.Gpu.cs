@@ -35,12 +35,16 @@ internal sealed partial class MaskedSoftmax
         float max = RowHead<TVector>.Max(head);
         for (int c = at.Rest; c < at.End; c += at.Step) max = XMath.Max(max, TVector.Max(Mask.Load<T, TStorage, TVector>(a, seen, at, c)));
         max = RowLanes.Max(a.Lanes, max, shared);
-        var exponential = new ExponentialOf(Utilities.Select(max < float.MinValue, 0f, max)); // of -infinity less 0 too it is 0
+        // 0 where a key is seen, -infinity where none is. The maximum does not tell: scores that overflowed must show.
+        float sight = RowHead<TVector>.Max(Mask.Apply(a.Mask, seen, at, RowHead<TVector>.All(0f)));
+        for (int c = at.Rest; c < at.End; c += at.Step) sight = XMath.Max(sight, TVector.Max(Mask.Apply(a.Mask, seen, c, TVector.All(0f))));
+        bool blind = RowLanes.Max(a.Lanes, sight, shared) < 0f;
+        var exponential = new ExponentialOf(Utilities.Select(blind, 0f, max)); // of -infinity less 0 too it is 0
         head = RowHead<TVector>.Map(exponential, head);
         float sum = RowHead<TVector>.Sum(head, at);
         for (int c = at.Rest; c < at.End; c += at.Step) sum += TVector.Sum(exponential.Of(Mask.Load<T, TStorage, TVector>(a, seen, at, c)));
         sum = RowLanes.Sum(a.Lanes, sum, shared);
-        float share = Utilities.Select(sum == 0f, 0f, 1f / sum);
+        float share = Utilities.Select(blind, 0f, 1f / sum);
         RowHead<TVector>.Store<T, TStorage>(a.Weights, at, head * share);
         for (int c = at.Rest; c < at.End; c += at.Step) TVector.Store<T, TStorage>(a.Weights, at.Start + c, exponential.Of(Mask.Load<T, TStorage, TVector>(a, seen, at, c)) * share);
     }
@@ -73,15 +77,18 @@ internal sealed partial class MaskedSoftmax
             return scores;
         }
 
-        /// <summary>Scores behind those.</summary>
+        /// <summary>Scores of keys from c on, behind those.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static TVector Load<T, TStorage, TVector>(Arguments<T> a, Sight seen, RowColumns at, int c) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
+        public static TVector Apply<TVector>(Mask mask, Sight seen, int c, TVector scores) where TVector : unmanaged, IGpuVector<TVector>
         {
-            var scores = TVector.Load<T, TStorage>(a.Scores, at.Start + c);
-            if (a.Mask._masked != 0) scores = TVector.Map(new WhereToken(), scores, TVector.Load<float, SingleStorage>(a.Mask._tokens, seen.Tokens + c));
-            if (a.Mask._causal != 0) scores = TVector.Map(new WhereBefore(seen.End), scores, TVector.From(c));
+            if (mask._masked != 0) scores = TVector.Map(new WhereToken(), scores, TVector.Load<float, SingleStorage>(mask._tokens, seen.Tokens + c));
+            if (mask._causal != 0) scores = TVector.Map(new WhereBefore(seen.End), scores, TVector.From(c));
             return scores;
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TVector Load<T, TStorage, TVector>(Arguments<T> a, Sight seen, RowColumns at, int c) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector> =>
+            Apply(a.Mask, seen, c, TVector.Load<T, TStorage>(a.Scores, at.Start + c));
     }
 
     private readonly struct WhereToken : IGpuFunction

@@ -17,7 +17,7 @@ internal interface IGpuVector<TSelf> where TSelf : unmanaged, IGpuVector<TSelf>
     /// <summary>One value in every place.</summary>
     static abstract TSelf All(float value);
 
-    /// <summary>A value, and those 1, 2, 3 more in the next places.</summary>
+    /// <summary>A value, and in the next places those that are 1, 2, 3 and so on more.</summary>
     static abstract TSelf From(float value);
 
     /// <param name="from">What <see cref="IlgpuBackend.Vectors"/> gave.</param>

@@ -62,6 +62,10 @@ internal readonly struct RowHead<TVector>(TVector v0, TVector v1, TVector v2, TV
         (Utilities.Select(at.First < at.End, TVector.Sum(values.V0), 0f) + Utilities.Select(at.First + at.Step < at.End, TVector.Sum(values.V1), 0f)) +
         (Utilities.Select(at.First + at.Step * 2 < at.End, TVector.Sum(values.V2), 0f) + Utilities.Select(at.First + at.Step * 3 < at.End, TVector.Sum(values.V3), 0f));
 
+    /// <summary>One value in every place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static RowHead<TVector> All(float value) => new(TVector.All(value), TVector.All(value), TVector.All(value), TVector.All(value));
+
     /// <summary>The columns of what <see cref="Load"/> reads.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static RowHead<TVector> Columns(RowColumns at) => new(
