@@ -45,6 +45,16 @@ public sealed partial class SamplesTests
     }
 
     [TestMethod]
+    public void Images_trains_on_files_and_stock_ML_NET_reads_them()
+    {
+        string trained = Run("Images").Replace('\\', '/');
+        Assert.IsGreaterThanOrEqualTo(98, Number(trained, "Test accuracy "), trained);
+        foreach (string line in trained.Split('\n').Where(line => line.StartsWith("images/", StringComparison.Ordinal)))
+            Assert.AreEqual(line.Split('/')[1], line.Split(": ")[1].Split(',')[0], line);
+        StringAssert.Contains(trained, "images/2/");
+    }
+
+    [TestMethod]
     public void SpamFilter_trains_as_well_as_trees()
     {
         string trained = Run("SpamFilter");
