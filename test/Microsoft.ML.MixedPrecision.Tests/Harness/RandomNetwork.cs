@@ -92,6 +92,7 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
             case 4 when channels > 1:
                 int groups = Enumerable.Range(2, channels - 1).First(g => channels % g == 0);
                 return Element(x.Conv2d(groups * (wholeChunks ? 8 : random.Next(1, 9)), kernel, stride, padding, groups: groups, bias: random.Next(2) == 0));
+            case 5 when Math.Min(height, width) > 1: return x.Augment(shift: 1, flip: random.Next(2) == 0);
             default: return Element(x.Conv2d(Channels(), kernel, stride, padding, bias: random.Next(2) == 0));
         }
     }

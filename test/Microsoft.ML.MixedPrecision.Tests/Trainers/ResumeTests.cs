@@ -147,7 +147,7 @@ public sealed class ResumeTests
                 (vector.Dropout(0.3f), vector.Dropout(0.4f)), (vector.LayerNorm(), vector.LayerNorm(1e-3f)), (vector.LeakyRelu(), vector.LeakyRelu(0.2f)),
                 (vector.BatchNorm(), vector.BatchNorm(momentum: 0.2f)), (vector.Relu() + vector, vector.Relu() + vector.Relu()),
                 (sequence.SelfAttention(1).Flatten(), sequence.SelfAttention(2).Flatten()), (sequence.SelfAttention(1).Flatten(), sequence.SelfAttention(1, causal: true).Flatten()), (sequence.AvgPool1d(2, padding: 1).Flatten(), sequence.AvgPool1d(2, padding: 1, countIncludePad: false).Flatten()),
-                (sequence.Lstm(2, returnSequence: false), sequence.Apply(new Lstm(2, returnSequence: false, reverse: true), null)), (image, Network.Image(1, 2, 2, PixelOrder.Interleaved).Flatten()),
+                (sequence.Lstm(2, returnSequence: false), sequence.Apply(new Lstm(2, returnSequence: false, reverse: true), null)), (Network.Image(2, 2, 1).Augment(1).Flatten(), Network.Image(2, 2, 1).Augment(1, flip: true).Flatten()), (image, Network.Image(1, 2, 2, PixelOrder.Interleaved).Flatten()),
             ])
         {
             Assert.ThrowsExactly<InvalidOperationException>(() => Fit(o => o.Network = one, Interrupted(new Kill())));
