@@ -17,13 +17,13 @@ internal sealed partial class MaskedSoftmax
     }
 
     private Arguments<T> ArgumentsOf<T>(IlgpuBackend gpu, RowLanes lanes) where T : unmanaged =>
-        new(gpu.Vectors<T>(scores), gpu.Vectors<T>(weights), new(tokens is null ? default : gpu.Vectors<float>(tokens), Length * heads, masked: tokens is not null, causal), lanes);
+        new(gpu.Vectors<T>(scores), gpu.Vectors<T>(weights), lanes, new(tokens is null ? default : gpu.Vectors<float>(tokens), Length * heads, masked: tokens is not null, causal));
 
-    internal readonly struct Arguments<T>(ArrayView<T> scores, ArrayView<T> weights, Mask mask, RowLanes lanes) where T : unmanaged
+    internal readonly struct Arguments<T>(ArrayView<T> scores, ArrayView<T> weights, RowLanes lanes, Mask mask) where T : unmanaged
     {
         public readonly ArrayView<T> Scores = scores, Weights = weights;
-        public readonly Mask Mask = mask;
         public readonly RowLanes Lanes = lanes;
+        public readonly Mask Mask = mask;
     }
 
     private static void Run<T, TStorage, TVector>(Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
