@@ -3,7 +3,7 @@ namespace Microsoft.ML.MixedPrecision;
 public sealed partial class Network
 {
     /// <summary>
-    /// Moves each image by some pixels along both axes, zeros coming in, and mirrors every second one left to right, at random: more images than there are. As torchvision's RandomCrop of the image's size with as much
+    /// Moves each image by some pixels along both axes, zeros coming in, and mirrors half of them left to right, at random: more images than there are. As torchvision's RandomCrop of the image's size with as much
     /// padding, and RandomHorizontalFlip. Only in training: inference passes its input on. How an image is moved is a function of the seed, the layer, the pass and the image's place in the batch alone: a run repeats
     /// bit for bit, on any device.
     /// </summary>

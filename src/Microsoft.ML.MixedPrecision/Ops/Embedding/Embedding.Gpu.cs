@@ -27,7 +27,7 @@ internal sealed partial class TokenOrder
         int count = (int)tokens.Length, chunkCount = (count + Chunk - 1) / Chunk;
         var (token, chunked, ordered) = (gpu.View<float>(tokens), gpu.View<int>(chunks), gpu.View<int>(order));
         var rankLanes = RowLanes.Of(count, Math.Min(Chunk, count), Vector1.Width);
-        Action rank = gpu.ForLanes(rankLanes, Rank, new Arguments(token, chunkCount > 1 ? chunked : ordered, rankLanes));
+        Action rank = gpu.ForLanes(rankLanes, Rank, new RankArguments(token, chunkCount > 1 ? chunked : ordered, rankLanes));
         var mergeLanes = RowLanes.Of(count, chunkCount, Vector1.Width);
         Action? merge = chunkCount > 1 ? gpu.ForLanes(mergeLanes, Merge, new MergeArguments(token, chunked, ordered, mergeLanes)) : null;
         Action start = gpu.For(starts.Length, Start, new StartArguments(token, ordered, gpu.View<int>(starts), count));
@@ -39,7 +39,7 @@ internal sealed partial class TokenOrder
         };
     }
 
-    internal readonly struct Arguments(ArrayView<float> tokens, ArrayView<int> order, RowLanes lanes)
+    internal readonly struct RankArguments(ArrayView<float> tokens, ArrayView<int> order, RowLanes lanes)
     {
         public readonly ArrayView<float> Tokens = tokens;
         public readonly ArrayView<int> Order = order;
@@ -47,7 +47,7 @@ internal sealed partial class TokenOrder
     }
 
     /// <summary>A position's place in its chunk is the number of those that come before it there: up to 64 threads of each compare it with all others.</summary>
-    private static void Rank(Arguments a)
+    private static void Rank(RankArguments a)
     {
         var shared = RowLanes.Share();
         int position = RowLanes.Row(a.Lanes), chunk = position - (position & (Chunk - 1)), end = chunk + RowLanes.End(a.Lanes);

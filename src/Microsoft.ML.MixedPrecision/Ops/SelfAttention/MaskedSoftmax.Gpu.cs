@@ -35,10 +35,15 @@ internal sealed partial class MaskedSoftmax
         float max = RowHead<TVector>.Max(head);
         for (int c = at.Rest; c < at.End; c += at.Step) max = XMath.Max(max, TVector.Max(Mask.Load<T, TStorage, TVector>(a, seen, at, c)));
         max = RowLanes.Max(a.Lanes, max, shared);
-        // 0 where a key is seen, -infinity where none is. The maximum does not tell: scores that overflowed must show.
-        float sight = RowHead<TVector>.Max(Mask.Apply(a.Mask, seen, at, RowHead<TVector>.All(0f)));
-        for (int c = at.Rest; c < at.End; c += at.Step) sight = XMath.Max(sight, TVector.Max(Mask.Apply(a.Mask, seen, c, TVector.All(0f))));
-        bool blind = RowLanes.Max(a.Lanes, sight, shared) < 0f;
+        // 0 where a key is seen, -infinity where none is, which only tokens can bring about. The maximum does not tell: scores that overflowed must show.
+        float sight = 0f;
+        if (a.Mask.Masked != 0)
+        {
+            sight = RowHead<TVector>.Max(Mask.Apply(a.Mask, seen, at, RowHead<TVector>.All(0f)));
+            for (int c = at.Rest; c < at.End; c += at.Step) sight = XMath.Max(sight, TVector.Max(Mask.Apply(a.Mask, seen, c, TVector.All(0f))));
+            sight = RowLanes.Max(a.Lanes, sight, shared);
+        }
+        bool blind = sight < 0f;
         var exponential = new ExponentialOf(Utilities.Select(blind, 0f, max)); // of -infinity less 0 too it is 0
         head = RowHead<TVector>.Map(exponential, head);
         float sum = RowHead<TVector>.Sum(head, at);
@@ -65,14 +70,14 @@ internal sealed partial class MaskedSoftmax
     internal readonly struct Mask(ArrayView<float> tokens, int rowsOfExample, bool masked, bool causal)
     {
         private readonly ArrayView<float> _tokens = tokens;
-        private readonly int _masked = masked ? 1 : 0, _causal = causal ? 1 : 0; // no Boolean crosses to a GPU
-        public readonly int RowsOfExample = rowsOfExample;
+        private readonly int _causal = causal ? 1 : 0; // no Boolean crosses to a GPU
+        public readonly int RowsOfExample = rowsOfExample, Masked = masked ? 1 : 0;
 
         /// <summary>A lane's first scores, all tokens read at once.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static RowHead<TVector> Apply<TVector>(Mask mask, Sight seen, RowColumns at, RowHead<TVector> scores) where TVector : unmanaged, IGpuVector<TVector>
         {
-            if (mask._masked != 0) scores = RowHead<TVector>.Map(new WhereToken(), scores, RowHead<TVector>.Load<float, SingleStorage>(mask._tokens, seen.Tokens, at));
+            if (mask.Masked != 0) scores = RowHead<TVector>.Map(new WhereToken(), scores, RowHead<TVector>.Load<float, SingleStorage>(mask._tokens, seen.Tokens, at));
             if (mask._causal != 0) scores = RowHead<TVector>.Map(new WhereBefore(seen.End), scores, RowHead<TVector>.Columns(at));
             return scores;
         }
@@ -81,7 +86,7 @@ internal sealed partial class MaskedSoftmax
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static TVector Apply<TVector>(Mask mask, Sight seen, int c, TVector scores) where TVector : unmanaged, IGpuVector<TVector>
         {
-            if (mask._masked != 0) scores = TVector.Map(new WhereToken(), scores, TVector.Load<float, SingleStorage>(mask._tokens, seen.Tokens + c));
+            if (mask.Masked != 0) scores = TVector.Map(new WhereToken(), scores, TVector.Load<float, SingleStorage>(mask._tokens, seen.Tokens + c));
             if (mask._causal != 0) scores = TVector.Map(new WhereBefore(seen.End), scores, TVector.From(c));
             return scores;
         }
