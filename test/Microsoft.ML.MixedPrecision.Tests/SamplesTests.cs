@@ -55,6 +55,16 @@ public sealed partial class SamplesTests
     }
 
     [TestMethod]
+    public void TransferLearning_learns_more_than_from_scratch()
+    {
+        string trained = Run("TransferLearning");
+        double scratch = Percent(trained, "From scratch");
+        Assert.IsGreaterThanOrEqualTo(scratch + 8, Percent(trained, "Head"), trained);
+        Assert.IsGreaterThanOrEqualTo(scratch + 12, Percent(trained, "Fine-tuned"), trained);
+        StringAssert.Contains(trained.Replace('\\', '/'), "pictures/food/bell pepper.png: food, ");
+    }
+
+    [TestMethod]
     public void SpamFilter_trains_as_well_as_trees()
     {
         string trained = Run("SpamFilter");

@@ -19,6 +19,7 @@ internal static class TrainingIdentity
             [
                 .. plan.Layers.Select((layer, i) => ($"layer {i}", $"{layer.Name} [{layer.Node.Shape}] {Described(layer.Node)}")),
                 .. plan.Parameters.Parameters.Select(p => ($"the shape of {p.Name}", string.Join('x', p.Spec.Dimensions))),
+                .. plan.Layers.Where(layer => layer.Node.Start is not null).Select(layer => ($"what {layer.Name} starts from", $"checksum {Checksum(layer.Node.Start!):X16}")),
                 ("Loss", $"{plan.Options.Loss}"),
                 ("Optimizer", $"{plan.Options.Optimizer}"),
                 ("Schedule", $"{plan.Options.Schedule}"),
@@ -41,6 +42,8 @@ internal static class TrainingIdentity
             CultureInfo.CurrentCulture = culture;
         }
     }
+
+    private static ulong Checksum(StartValues start) => start.Parameters.Concat(start.Buffers).Aggregate(0UL, (before, values) => Checksum(values, before));
 
     /// <summary>Of floats, after those that gave <paramref name="before"/>: differs where they, or their order, do, in all likelihood.</summary>
     public static ulong Checksum(ReadOnlySpan<float> values, ulong before = 0) =>

@@ -13,7 +13,8 @@ public enum PixelOrder
 /// <summary>
 /// An immutable description of a network: the function from the input to this point. Every method returns a new one, so a
 /// branch needs no name: <c>(x.Conv2d(64, 3, padding: 1).BatchNorm() + x).Relu()</c>. Shapes are inferred as it is written,
-/// and a mistake is reported at that line. A description holds no weights and knows no device.
+/// and a mistake is reported at that line. A description knows no device, and has weights only where an <see cref="ImportOnnx"/> or an
+/// earlier training gave it some to start from.
 /// </summary>
 public sealed partial class Network
 {
@@ -29,8 +30,37 @@ public sealed partial class Network
     /// <summary>The shape of one example of the input.</summary>
     public Shape InputShape => InputNode.Shape;
 
-    /// <summary>Number of trainable values.</summary>
-    public long ParameterCount => Node.Sorted().Sum(n => n.Op?.Parameters(n.InputShapes).Sum(p => (long)p.Length) ?? 0);
+    /// <summary>Number of trainable values; those that are frozen are none.</summary>
+    public long ParameterCount
+    {
+        get
+        {
+            var frozen = Microsoft.ML.MixedPrecision.Freeze.Before(Node);
+            return Node.Sorted().Where(n => n.Op is not null && !frozen.Contains(n)).Sum(n => n.Op!.Parameters(n.InputShapes).Sum(p => (long)p.Length));
+        }
+    }
+
+    /// <summary>The names of the layers, each after those that it reads; the first is "Input".</summary>
+    public IReadOnlyList<string> LayerNames
+    {
+        get
+        {
+            var nodes = Node.Sorted();
+            var names = Node.UniqueNames(nodes);
+            return [.. nodes.Select(node => names[node])];
+        }
+    }
+
+    /// <summary>The network up to one of its layers, that one included, with the values that it starts from: all but the head of a network that was trained, to build another on.</summary>
+    /// <param name="layer">One of <see cref="LayerNames"/>.</param>
+    /// <exception cref="ArgumentException">There is no such layer.</exception>
+    public Network UpTo(string layer)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        foreach (var (node, name) in Node.UniqueNames(Node.Sorted()))
+            if (name == layer) return new Network(node, InputNode, InputFormat);
+        throw new ArgumentException($"UpTo: expected the name of a layer, one of {string.Join(", ", LayerNames)}; got {layer}.", nameof(layer));
+    }
 
     /// <summary>A network that takes a vector.</summary>
     /// <param name="size">Its elements, at least 1.</param>
@@ -60,6 +90,32 @@ public sealed partial class Network
 
     /// <summary>This network followed by one more op.</summary>
     internal Network Apply(Op op, string? name = null) => Apply(op, name, this);
+
+    /// <summary>The same network, whose last layer starts from these values.</summary>
+    internal Network StartingFrom(StartValues start) => new(new Node(Node.Op, Node.Inputs, Node.Shape, Node.Name, Fitting(Node, start)), InputNode, InputFormat);
+
+    /// <summary>The same network, all of whose layers start from what these values are for each.</summary>
+    internal Network StartingFrom(Func<Node, StartValues?> values) => Rebuilt((node, inputs) =>
+        new Node(node.Op, inputs, node.Shape, node.Name, node.Op is not null && values(node) is { } start ? Fitting(node, start) : null));
+
+    /// <summary>A network like this one, of other nodes.</summary>
+    /// <param name="rebuild">Given a node of this one, and what its inputs have become.</param>
+    private Network Rebuilt(Func<Node, IReadOnlyList<Node>, Node> rebuild)
+    {
+        var rebuilt = new Dictionary<Node, Node>();
+        foreach (var node in Node.Sorted()) rebuilt.Add(node, rebuild(node, [.. node.Inputs.Select(input => rebuilt[input])]));
+        return new Network(rebuilt[Node], rebuilt[InputNode], InputFormat);
+    }
+
+    /// <returns>The values; null for a layer that has none.</returns>
+    /// <exception cref="ArgumentException">They are not as many as the layer has.</exception>
+    private static StartValues? Fitting(Node node, StartValues start)
+    {
+        int[] expected = [.. node.Op!.Parameters(node.InputShapes).Select(p => p.Length), .. node.Op.Buffers(node.InputShapes).Select(b => b.Length)];
+        int[] got = [.. start.Parameters.Select(p => p.Length), .. start.Buffers.Select(b => b.Length)];
+        if (!expected.SequenceEqual(got)) throw new ArgumentException($"{node.Op.Kind} '{node.Name}': expected values of {string.Join(", ", expected)} elements, got {string.Join(", ", got)}.", nameof(start));
+        return expected.Length > 0 ? start : null;
+    }
 
     /// <summary>One op over the outputs of several networks that share an input.</summary>
     internal static Network Apply(Op op, string? name, params ReadOnlySpan<Network> inputs)

@@ -3,9 +3,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>An op applied to inputs: one vertex of a network's graph. Immutable.</summary>
 internal sealed class Node
 {
-    public Node(Op? op, IReadOnlyList<Node> inputs, Shape shape, string name)
+    public Node(Op? op, IReadOnlyList<Node> inputs, Shape shape, string name, StartValues? start = null)
     {
-        (Op, Inputs, Shape, Name) = (op, inputs, shape, name);
+        (Op, Inputs, Shape, Name, Start) = (op, inputs, shape, name, start);
         InputShapes = [.. inputs.Select(i => i.Shape)];
     }
 
@@ -19,6 +19,9 @@ internal sealed class Node
 
     /// <summary>The user's name for the layer, or its kind and number: "Conv2d2".</summary>
     public string Name { get; }
+
+    /// <summary>What its parameters and buffers start from; null for what the op gives them.</summary>
+    public StartValues? Start { get; }
 
     /// <summary>This node and everything it depends on, each after its inputs. The order is a function of the graph alone.</summary>
     public IReadOnlyList<Node> Sorted()
@@ -36,4 +39,23 @@ internal sealed class Node
         }
         return sorted;
     }
+
+    /// <summary>The name of each of these nodes, of which two branches may have named theirs alike: the later one has a number behind it.</summary>
+    public static IReadOnlyDictionary<Node, string> UniqueNames(IReadOnlyList<Node> sorted)
+    {
+        var names = new Dictionary<Node, string>();
+        var taken = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var node in sorted)
+        {
+            string name = node.Name;
+            for (int i = 2; !taken.Add(name); i++) name = $"{node.Name}_{i}";
+            names.Add(node, name);
+        }
+        return names;
+    }
 }
+
+/// <summary>Values that a layer had at the end of another training. Not to be written.</summary>
+/// <param name="Parameters">In the op's order and layout.</param>
+/// <param name="Buffers">The same.</param>
+internal sealed record StartValues(IReadOnlyList<float[]> Parameters, IReadOnlyList<float[]> Buffers);

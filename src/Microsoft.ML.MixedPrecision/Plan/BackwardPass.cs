@@ -17,7 +17,7 @@ internal sealed class BackwardPass(PlanBuilder builder, Node node, Tensor output
     /// <summary>What forward saved, in its order.</summary>
     public IReadOnlyList<Tensor> Saved { get; } = saved;
 
-    public Tensor Weight(int index) => builder.ParameterOf(node, index).Weight;
+    public Tensor Weight(int index) => builder.WeightOf(node, index);
 
     /// <summary>Where the gradient of a parameter goes, in working storage; to be written whole.</summary>
     public Tensor WeightGradient(int index) => builder.ParameterOf(node, index).Gradient;

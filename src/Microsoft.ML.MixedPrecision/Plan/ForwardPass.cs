@@ -1,12 +1,15 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>What an op sees while it adds its forward kernels to a plan.</summary>
-internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training)
+internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training, bool frozen)
 {
     private readonly List<Tensor> _saved = [];
 
-    /// <summary>True where dropout drops and batch norm takes the batch's statistics.</summary>
-    public bool Training { get; } = training;
+    /// <summary>True where dropout drops and batch norm takes the batch's statistics: in training, but for layers that are frozen.</summary>
+    public bool Training { get; } = training && !frozen;
+
+    /// <summary>True where images are moved: in training, before frozen layers too.</summary>
+    public bool Augments { get; } = training;
 
     public string Name => builder.NameOf(node);
     public int Batch => builder.Options.Batch;
@@ -16,7 +19,7 @@ internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training)
     public Tensor Input(int index) => builder.OutputOf(node.Inputs[index]);
 
     /// <summary>A parameter in working storage.</summary>
-    public Tensor Weight(int index) => builder.ParameterOf(node, index).Weight;
+    public Tensor Weight(int index) => builder.WeightOf(node, index);
 
     /// <summary>An FP32 buffer of the op.</summary>
     public Tensor Buffer(int index) => builder.BufferOf(node, index).Values;

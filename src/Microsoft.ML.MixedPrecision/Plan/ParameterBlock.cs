@@ -1,40 +1,38 @@
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>
-/// All parameters of a network one after the other in flat buffers, so that the gradient check and the optimizer are one
+/// All trained parameters of a network one after the other in flat buffers, so that the gradient check and the optimizer are one
 /// kernel each, whatever the number of layers. Every parameter starts at a multiple of 128 elements (256 bytes of halves);
-/// the gaps hold zeros and stay zero.
+/// the gaps hold zeros and stay zero. Frozen parameters lie apart, in a buffer that only the kernels of the network read.
 /// </summary>
 internal sealed class ParameterBlock
 {
     private const int Alignment = 128;
 
-    public ParameterBlock(IReadOnlyList<(Node Node, string Layer)> layers, PlanOptions options)
+    /// <param name="layers">In the order of the network.</param>
+    public ParameterBlock(IReadOnlyList<(Node Node, string Layer, bool IsFrozen)> layers, PlanOptions options)
     {
-        long length = 0;
-        var starts = new List<(Node Node, string Name, ParameterSpec Spec, long Start)>();
-        foreach (var (node, layer) in layers)
-        {
-            foreach (var spec in node.Op!.Parameters(node.InputShapes))
-            {
-                starts.Add((node, $"{layer}.{spec.Name}", spec, length));
-                length += (spec.Length + Alignment - 1) / Alignment * Alignment;
-            }
-        }
-        Length = checked((int)Math.Max(length, Alignment));
+        var (trained, frozen) = (new Row(), new Row());
+        int number = 0;
+        foreach (var (node, layer, isFrozen) in layers)
+            foreach (var spec in node.Op!.Parameters(node.InputShapes)) (isFrozen ? frozen : trained).Add(node, $"{layer}.{spec.Name}", spec, number++);
+        Length = checked((int)Math.Max(trained.Length, Alignment));
         Weights = Flat("Weights", ElementType.Working, Region.Parameters);
         bool separateMasters = options.Precision == Precision.Mixed && options.MasterWeights && !options.ForwardOnly;
         Masters = separateMasters ? Flat("Masters", ElementType.Single, Region.Parameters) : Weights;
         Gradients = Flat("Gradients", ElementType.Working, Region.Training);
         Accumulated = options.AccumulationSteps > 1 ? Flat("AccumulatedGradients", ElementType.Single, Region.Training) : null;
         State = options.ForwardOnly ? [] : [.. options.Optimizer.StateNames.Select(name => Flat(name, ElementType.Single, Region.Training))];
-        Parameters = [.. starts.Select(s => new PlannedParameter(s.Node, s.Name, s.Spec,
-            Weights.Slice(s.Name, s.Start, s.Spec.Dimensions),
-            Masters.Slice(s.Name + ".Master", s.Start, s.Spec.Dimensions),
-            Gradients.Slice(s.Name + ".Gradient", s.Start, s.Spec.Dimensions)))];
+        Parameters = [.. trained.Places.Select(p => new PlannedParameter(p.Node, p.Name, p.Spec, p.Number,
+            Weights.Slice(p.Name, p.Start, p.Spec.Dimensions),
+            Masters.Slice(p.Name + ".Master", p.Start, p.Spec.Dimensions),
+            Gradients.Slice(p.Name + ".Gradient", p.Start, p.Spec.Dimensions)))];
+        if (frozen.Length == 0) return;
+        FrozenWeights = new("FrozenWeights", ElementType.Working, Region.Parameters, checked((int)frozen.Length));
+        Frozen = [.. frozen.Places.Select(p => new FrozenParameter(p.Node, p.Name, p.Spec, p.Number, FrozenWeights.Slice(p.Name, p.Start, p.Spec.Dimensions)))];
     }
 
-    /// <summary>Elements of each flat buffer, gaps included.</summary>
+    /// <summary>Elements of each flat buffer, gaps included, but for that of the frozen.</summary>
     public int Length { get; }
 
     public Tensor Weights { get; }
@@ -51,10 +49,30 @@ internal sealed class ParameterBlock
     /// <summary>The optimizer's FP32 state, one flat buffer for each name.</summary>
     public IReadOnlyList<Tensor> State { get; }
 
+    /// <summary>The trained ones.</summary>
     public IReadOnlyList<PlannedParameter> Parameters { get; }
 
-    /// <summary>The parameter that an index into the flat buffers belongs to.</summary>
+    /// <summary>All parameters that are not trained; null without.</summary>
+    public Tensor? FrozenWeights { get; }
+
+    public IReadOnlyList<FrozenParameter> Frozen { get; } = [];
+
+    /// <summary>The trained parameter that an index into the flat buffers belongs to.</summary>
     public PlannedParameter At(int index) => Parameters.Last(p => p.Weight.Start <= index);
 
     private Tensor Flat(string name, ElementType element, Region region) => new(name, element, region, Length);
+
+    /// <summary>Parameters one after the other.</summary>
+    private sealed class Row
+    {
+        public long Length { get; private set; }
+
+        public List<(Node Node, string Name, ParameterSpec Spec, int Number, long Start)> Places { get; } = [];
+
+        public void Add(Node node, string name, ParameterSpec spec, int number)
+        {
+            Places.Add((node, name, spec, number, Length));
+            Length += (spec.Length + Alignment - 1) / Alignment * Alignment;
+        }
+    }
 }

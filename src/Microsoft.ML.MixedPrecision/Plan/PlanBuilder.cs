@@ -4,9 +4,11 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class PlanBuilder
 {
     private readonly IReadOnlyList<Node> _nodes;
-    private readonly Dictionary<Node, string> _names = [];
+    private readonly IReadOnlyDictionary<Node, string> _names;
+    private readonly IReadOnlySet<Node> _frozen;
     private readonly HashSet<Node> _needGradient = [];
     private readonly Dictionary<(Node, int), PlannedParameter> _parameters = [];
+    private readonly Dictionary<(Node, int), Tensor> _weights = [];
     private readonly Dictionary<(Node, int), PlannedBuffer> _buffers = [];
 
     // Of the list of steps being built.
@@ -19,18 +21,21 @@ internal sealed class PlanBuilder
     {
         (Network, Options) = (network, options);
         _nodes = network.Node.Sorted();
-        foreach (var node in _nodes)
-        {
-            // Two branches may have named their layers alike: a name is one layer's within a plan.
-            string name = node.Name;
-            for (int i = 2; _names.ContainsValue(name); i++) name = $"{node.Name}_{i}";
-            _names.Add(node, name);
-            if (node.Inputs.Any(_needGradient.Contains) || node.Op?.Parameters(node.InputShapes).Count > 0) _needGradient.Add(node);
-        }
-        if (HasInputGradient) _needGradient.UnionWith(_nodes);
-        Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n]))], options);
+        _names = Node.UniqueNames(_nodes);
+        _frozen = Freeze.Before(network.Node);
+        foreach (var node in _nodes.Where(n => !_frozen.Contains(n)))
+            if (HasInputGradient || node.Inputs.Any(_needGradient.Contains) || node.Op?.Parameters(node.InputShapes).Count > 0) _needGradient.Add(node);
+        Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n], _frozen.Contains(n)))], options);
         foreach (var group in Block.Parameters.GroupBy(p => p.Node))
-            foreach (var (i, parameter) in group.Index()) _parameters.Add((group.Key, i), parameter);
+        {
+            foreach (var (i, parameter) in group.Index())
+            {
+                _parameters.Add((group.Key, i), parameter);
+                _weights.Add((group.Key, i), parameter.Weight);
+            }
+        }
+        foreach (var group in Block.Frozen.GroupBy(p => p.Node))
+            foreach (var (i, parameter) in group.Index()) _weights.Add((group.Key, i), parameter.Weight);
         foreach (var node in _nodes.Where(n => n.Op is not null))
         {
             foreach (var (i, spec) in node.Op!.Buffers(node.InputShapes).Index())
@@ -46,12 +51,13 @@ internal sealed class PlanBuilder
     public ParameterBlock Block { get; }
     public StepControl Control { get; } = new();
 
-    /// <summary>Rows that have tokens have none.</summary>
-    private bool HasInputGradient => Options.InputGradient && !Network.InputFormat.HasTokens;
+    /// <summary>Rows that have tokens have none, nor has what is frozen.</summary>
+    private bool HasInputGradient => Options.InputGradient && !Network.InputFormat.HasTokens && !_frozen.Contains(Network.InputNode);
 
     public string NameOf(Node node) => _names[node];
     public int NumberOf(Node node) => _nodes.Index().First(n => n.Item == node).Index;
     public Tensor OutputOf(Node node) => _outputs[node];
+    public Tensor WeightOf(Node node, int index) => _weights[(node, index)];
     public PlannedParameter ParameterOf(Node node, int index) => _parameters[(node, index)];
     public PlannedBuffer BufferOf(Node node, int index) => _buffers[(node, index)];
     public bool NeedsGradient(Node node) => _needGradient.Contains(node);
@@ -153,7 +159,7 @@ internal sealed class PlanBuilder
                 _phase = Phase.Forward;
                 continue;
             }
-            var pass = new ForwardPass(this, node, training);
+            var pass = new ForwardPass(this, node, training, _frozen.Contains(node));
             _outputs.Add(node, node.Op.Forward(pass));
             saved.Add(node, pass.SavedTensors);
         }
@@ -217,7 +223,7 @@ internal sealed class PlanBuilder
 
         IEnumerable<Tensor> parameters =
         [
-            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], .. _buffers.Values.Select(b => b.Values),
+            Block.Weights, .. Block.Masters == Block.Weights ? [] : (Tensor[])[Block.Masters], .. Block.FrozenWeights is { } frozen ? (Tensor[])[frozen] : [], .. _buffers.Values.Select(b => b.Values),
             Control.Counters, Control.Scales, Control.Log, coefficients,
         ];
         IEnumerable<Tensor> training = Options.ForwardOnly ? [] : [Block.Gradients, .. Block.Accumulated is { } sum ? [sum] : (Tensor[])[], .. Block.State];

@@ -8,12 +8,17 @@ internal sealed class TrainedNetwork
     private readonly Dictionary<(Node, int), float[]> _parameters = [];
     private readonly Dictionary<(Node, int), float[]> _buffers = [];
 
-    private TrainedNetwork(Network network) => Network = network;
+    private TrainedNetwork(ExecutionPlan plan)
+    {
+        (Network, Layers) = (plan.Network, plan.Layers);
+        foreach (var group in plan.Parameters.Frozen.Where(p => p.Node.Start is not null).GroupBy(p => p.Node))
+            foreach (var (i, _) in group.Index()) _parameters.Add((group.Key, i), group.Key.Start!.Parameters[i]);
+    }
 
     public Network Network { get; }
 
     /// <summary>Layers by their names in the plan, inputs before what uses them.</summary>
-    public IReadOnlyList<(Node Node, string Name)> Layers { get; private init; } = [];
+    public IReadOnlyList<(Node Node, string Name)> Layers { get; }
 
     public float[] Parameter(Node node, int index) => _parameters[(node, index)];
 
@@ -24,7 +29,7 @@ internal sealed class TrainedNetwork
     /// <param name="old">Values of the same network that nobody needs any more: their memory is used again. They are hundreds of MB in a large network.</param>
     public static TrainedNetwork From(TrainingSession session, TrainedNetwork? old = null)
     {
-        var trained = old ?? new TrainedNetwork(session.Plan.Network) { Layers = session.Plan.Layers };
+        var trained = old ?? new TrainedNetwork(session.Plan);
         foreach (var (tensor, values) in trained.Places(session.Plan)) session.Read(tensor, values);
         return trained;
     }
@@ -38,7 +43,7 @@ internal sealed class TrainedNetwork
     /// <summary>What <see cref="Write"/> wrote.</summary>
     public static TrainedNetwork Read(BinaryReader from, ExecutionPlan plan)
     {
-        var trained = new TrainedNetwork(plan.Network) { Layers = plan.Layers };
+        var trained = new TrainedNetwork(plan);
         foreach (var (_, values) in trained.Places(plan)) from.BaseStream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
         return trained;
     }
@@ -48,15 +53,24 @@ internal sealed class TrainedNetwork
     {
         foreach (var group in session.Plan.Parameters.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) session.SetParameter(parameter, _parameters[(group.Key, i)]);
+        foreach (var group in session.Plan.Parameters.Frozen.GroupBy(p => p.Node))
+            foreach (var (i, parameter) in group.Index()) session.Write(parameter.Weight, _parameters[(group.Key, i)]);
         foreach (var group in session.Plan.Buffers.GroupBy(b => b.Node))
             foreach (var (i, buffer) in group.Index()) session.Write(buffer.Values, _buffers[(group.Key, i)]);
     }
 
-    /// <summary>Where a plan has each of the values, and the array for it.</summary>
+    /// <summary>The network, to train on from these values, or to build another one on.</summary>
+    public Network ToNetwork() => Network.StartingFrom(node => new(
+        [.. node.Op!.Parameters(node.InputShapes).Select((_, i) => Parameter(node, i))],
+        [.. node.Op.Buffers(node.InputShapes).Select((_, i) => Buffer(node, i))]));
+
+    /// <summary>Where a plan has each of the values, and the array for it; not of those that are frozen as they came, which are the network's own.</summary>
     private IEnumerable<(Tensor Tensor, float[] Values)> Places(ExecutionPlan plan)
     {
         foreach (var group in plan.Parameters.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) yield return Place(_parameters, group.Key, i, parameter.Master);
+        foreach (var group in plan.Parameters.Frozen.Where(p => p.Node.Start is null).GroupBy(p => p.Node))
+            foreach (var (i, parameter) in group.Index()) yield return Place(_parameters, group.Key, i, parameter.Weight);
         foreach (var group in plan.Buffers.GroupBy(b => b.Node))
             foreach (var (i, buffer) in group.Index()) yield return Place(_buffers, group.Key, i, buffer.Values);
 

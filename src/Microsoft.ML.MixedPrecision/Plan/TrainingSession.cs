@@ -251,20 +251,32 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Initial values; weights through one small buffer: a large layer as an array on the host would cost its FP32 size once more.</summary>
     private void Initialize()
     {
-        foreach (var values in Plan.Buffers) _backend.Upload(values.Values, Filled(values.Spec));
-        var parameters = Plan.Parameters.Parameters;
-        var buffer = new float[Math.Min(InitialPart, parameters.Select(p => p.Spec.Length).DefaultIfEmpty().Max())];
-        foreach (var (i, parameter) in parameters.Index())
+        foreach (var group in Plan.Buffers.GroupBy(b => b.Node))
+            foreach (var (i, buffer) in group.Index()) _backend.Upload(buffer.Values, group.Key.Start is { } start ? start.Buffers[i] : Filled(buffer.Spec));
+        var block = Plan.Parameters;
+        var part = new float[Math.Min(InitialPart, block.Parameters.Select(p => p.Spec.Length).Concat(block.Frozen.Select(p => p.Spec.Length)).DefaultIfEmpty().Max())];
+        foreach (var group in block.Parameters.GroupBy(p => p.Node))
+            foreach (var (i, p) in group.Index()) Initialize(p.Node, i, p.Spec, p.Number, part, p.Master.Owner == p.Weight.Owner ? [p.Weight] : [p.Weight, p.Master]);
+        foreach (var group in block.Frozen.GroupBy(p => p.Node))
+            foreach (var (i, p) in group.Index()) Initialize(p.Node, i, p.Spec, p.Number, part, p.Weight);
+    }
+
+    /// <param name="index">Of the parameter within its op.</param>
+    /// <param name="number">Of the parameter within the network.</param>
+    /// <param name="buffer">For a part of it.</param>
+    private void Initialize(Node node, int index, ParameterSpec spec, int number, float[] buffer, params ReadOnlySpan<Tensor> tensors)
+    {
+        if (node.Start is { } start)
         {
-            var random = new CounterRandom(Plan.Options.Seed, (uint)i);
-            bool hasMaster = parameter.Master.Owner != parameter.Weight.Owner;
-            for (int first = 0; first < parameter.Spec.Length; first += buffer.Length)
-            {
-                var part = buffer.AsSpan(0, Math.Min(buffer.Length, parameter.Spec.Length - first));
-                parameter.Spec.Initializer.Fill(part, first, random);
-                _backend.Upload(parameter.Weight.Slice(parameter.Name, first, part.Length), part);
-                if (hasMaster) _backend.Upload(parameter.Master.Slice(parameter.Name, first, part.Length), part);
-            }
+            foreach (var tensor in tensors) _backend.Upload(tensor, start.Parameters[index]);
+            return;
+        }
+        var random = new CounterRandom(Plan.Options.Seed, (uint)number);
+        for (int first = 0; first < spec.Length; first += buffer.Length)
+        {
+            var part = buffer.AsSpan(0, Math.Min(buffer.Length, spec.Length - first));
+            spec.Initializer.Fill(part, first, random);
+            foreach (var tensor in tensors) _backend.Upload(tensor.Slice(tensor.Name, first, part.Length), part);
         }
     }
 

@@ -11,7 +11,8 @@ internal sealed class ExportGate(TrainedNetwork trained, PlanOptions plan, Devic
     /// <summary>Rows that each export is checked with.</summary>
     public const int SampleRows = 16;
 
-    public Network Network => trained.Network;
+    /// <summary>With the values that the training gave it.</summary>
+    public Network Trained => trained.ToNetwork();
 
     /// <summary>The format of the training.</summary>
     public OnnxPrecision Native => plan.Precision == Precision.Mixed ? OnnxPrecision.Half : OnnxPrecision.Single;

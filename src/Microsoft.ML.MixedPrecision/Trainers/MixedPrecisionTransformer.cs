@@ -22,8 +22,11 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
             gpuDeviceId: Catalogs.GpuDeviceId(environment), fallbackToCpu: Catalogs.FallbackToCpu(environment));
     }
 
-    /// <summary>The network that was trained, with the last layer that the trainer added.</summary>
-    public Network Network => _gate.Network;
+    /// <summary>
+    /// The network that was trained, with the last layer that the trainer added and with the trained values: trained again it goes on from them, with an optimizer at its beginning, and
+    /// <see cref="Network.UpTo"/> cuts it for another task.
+    /// </summary>
+    public Network Network => field ??= _gate.Trained;
 
     /// <summary>What the training did: losses by epoch, updates, device, memory.</summary>
     public TrainingReport Report { get; }

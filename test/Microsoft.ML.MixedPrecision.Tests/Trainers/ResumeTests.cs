@@ -27,6 +27,7 @@ public sealed class ResumeTests
         Training("the best epoch of a validation", o => (o.ValidationFraction, o.EarlyStopping, o.Optimizer) = (0.3f, new EarlyStopping(Patience: 2), new Sgd(2f, 0.9f))),
         Training("rows read in each epoch", o => o.CacheBytes = 30 * 16),
         Training("rows in order", o => o.Shuffle = false),
+        Training("layers that are frozen, and others that start from values", o => o.Network = Learned.Of(TrainerData.Network.BatchNorm().Linear(8)).Freeze().Dropout(0.3f)),
         Training("a GPU's kernels", o => o.Device = "simulator"),
     ];
 

@@ -38,7 +38,7 @@ internal sealed class Augment(int shift, bool flip) : Op
 
     public override Tensor Forward(ForwardPass pass)
     {
-        if (!pass.Training) return pass.Input(0);
+        if (!pass.Augments) return pass.Input(0);
         var y = pass.NewOutput();
         pass.Run(new ImageMove("Augment.Forward", pass.Input(0), y, pass.Counters, new(pass.Seed, (uint)pass.LayerNumber, shift, flip), backward: false));
         return y;

@@ -112,6 +112,19 @@ internal sealed class Conv2d(int filters, Window2d window, int groups, bool bias
         return turned;
     }
 
+    /// <summary>The inverse of <see cref="FiltersFirst"/>: weights as ONNX has them, [filters, channels / groups, height, width], as they lie here.</summary>
+    public static float[] FiltersLast(float[] weights, int filters, int groupChannels, int taps, int groups)
+    {
+        var turned = new float[weights.Length];
+        int groupFilters = filters / groups;
+        for (int group = 0; group < groups; group++)
+            for (int tap = 0; tap < taps; tap++)
+                for (int c = 0; c < groupChannels; c++)
+                    for (int f = 0; f < groupFilters; f++)
+                        turned[((group * taps + tap) * groupChannels + c) * groupFilters + f] = weights[((group * groupFilters + f) * groupChannels + c) * taps + tap];
+        return turned;
+    }
+
     /// <summary>A filter for each channel and nothing else: no product, which would have one column.</summary>
     private static bool IsDepthwise(Conv2dGeometry g) => g.Groups > 1 && g.GroupChannels == 1 && g.GroupFilters == 1;
 
