@@ -4,13 +4,17 @@ namespace Microsoft.ML.MixedPrecision.Build;
 
 /// <summary>
 /// Does the package work for someone who has nothing else? Copies eng/consumer into a temporary folder, where no file of this repository
-/// is above it, restores it against artifacts/packages and runs it.
+/// is above it, restores it against artifacts/packages and runs it: with the ML.NET that the package asks for, and with a newer one, whose internals the package's
+/// own tests do not see.
 /// </summary>
 internal static class Consumer
 {
-    public static int Run()
+    private const string NewerMlNet = "6.0.0";
+
+    public static int Run() => Packages.Pack() && Works(CentralVersion("Microsoft.ML")) && Works(NewerMlNet) ? 0 : 1;
+
+    private static bool Works(string mlNet)
     {
-        if (!Packages.Pack()) return 1;
         string version = Packages.Newest().Version;
         string folder = Directory.CreateTempSubdirectory("mixed-precision-consumer-").FullName;
         try
@@ -20,11 +24,11 @@ internal static class Consumer
 
             // Its own packages folder, so that a package of the same version that was restored before is not taken for this one.
             var environment = new Dictionary<string, string> { ["NUGET_PACKAGES"] = Path.Combine(folder, "packages") };
-            string[] properties = [$"-p:PackageVersionUnderTest={version}", $"-p:LocalFeed={Repository.Packages}", $"-p:OnnxRuntimeVersion={CentralVersion("Microsoft.ML.OnnxRuntime")}", .. Fallback(version)];
+            string[] properties = [$"-p:PackageVersionUnderTest={version}", $"-p:LocalFeed={Repository.Packages}", $"-p:MlNetVersion={mlNet}", $"-p:OnnxRuntimeVersion={CentralVersion("Microsoft.ML.OnnxRuntime")}", .. Fallback(version)];
             bool passed = Command.Step("consumer restore and build", () => Command.Run("dotnet", folder, environment, ["build", "--configuration", "Release", "--nologo", "--verbosity", "quiet", .. properties]))
                 && Command.Step("consumer run", () => Command.Run("dotnet", folder, environment, [Path.Combine("bin", "Release", "net10.0", "Consumer.dll")]));
-            Console.WriteLine(passed ? $"consumer: Microsoft.ML.MixedPrecision {version} works outside the repository" : $"consumer: FAILED with Microsoft.ML.MixedPrecision {version}");
-            return passed ? 0 : 1;
+            Console.WriteLine($"consumer: Microsoft.ML.MixedPrecision {version} {(passed ? "works outside the repository" : "FAILED")} with ML.NET {mlNet}");
+            return passed;
         }
         finally
         {

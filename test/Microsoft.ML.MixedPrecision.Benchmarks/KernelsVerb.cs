@@ -125,7 +125,7 @@ public class KernelBenchmarks
         var found = new Dictionary<string, (ExecutionPlan, Kernel)>();
         foreach (var (layer, what) in ((Func<Network, Network>, string)[])
             [
-                (x => x.Relu(), ""), (x => x.LeakyRelu(), ""), (x => x.Gelu(), ""), (x => x.Silu(), ""), (x => x.Sigmoid(), ""), (x => x.Tanh(), ""),
+                (x => x.Relu(), ""), (x => x.LeakyRelu(), ""), (x => x.Gelu(), ""), (x => x.Silu(), ""), (x => x.Sigmoid(), ""), (x => x.Tanh(), ""), (x => x.Relu6(), ""), (x => x.Hardsigmoid(), ""), (x => x.Hardswish(), ""),
                 (x => x.Add(x.Relu()), ""), (x => x.Multiply(x.Relu()), ""), (x => Network.Concat(x, x.Relu()), ""),
                 (x => x.BatchNorm(), ""), (x => x.LayerNorm(), ""), (x => x.Softmax(), ""), (x => x.Dropout(), ""),
                 (x => x.MaxPool2d(2), ""), (x => x.MaxPool2d(3, 2, 1), "3 by 2"), (x => x.AvgPool2d(2), ""), (x => x.AvgPool2d(3, 2, 1), "3 by 2"), (x => x.GlobalAvgPool2d(), ""),

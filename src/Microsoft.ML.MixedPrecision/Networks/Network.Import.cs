@@ -4,7 +4,7 @@ public sealed partial class Network
 {
     /// <summary>
     /// The layers of an ONNX model with their weights, behind this network: a model that learned elsewhere, to train on (fine tuning), or to <see cref="Freeze"/> and train a head on. Weights, and the running statistics
-    /// of batch norms, start from the file's. What it must consist of: Conv in two dimensions, BatchNormalization, LayerNormalization, Gemm, MatMul, Add, Mul, Relu, LeakyRelu, Sigmoid, Tanh, Gelu, Softmax, MaxPool,
+    /// of batch norms, start from the file's. What it must consist of: Conv in two dimensions, BatchNormalization, LayerNormalization, Gemm, MatMul, Add, Mul, Relu, LeakyRelu, Clip (Relu6), Sigmoid, HardSigmoid, HardSwish, Tanh, Gelu, Softmax, MaxPool,
     /// AveragePool, GlobalAveragePool, ReduceMean over height and width, Concat of channels, Dropout, and what only moves elements: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Identity, Cast. All that is exported from here but for sequences is among it,
     /// and so are the image models of PyTorch's torchvision and of CNTK's zoo that have plain or residual layers. An image may have another height and width than the model was exported with.
     /// </summary>

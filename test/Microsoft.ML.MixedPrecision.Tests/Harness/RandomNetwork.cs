@@ -70,11 +70,14 @@ internal sealed class RandomNetwork(Random random, bool wholeChunks = false)
         3 => x.Tanh(),
         4 => x.LeakyRelu(0.1f),
         5 => x.Dropout(0.3f),
+        6 => x.Relu6(),
+        7 => x.Hardswish(),
         _ => x.Relu(),
     };
 
     private Network Branches(Network x)
     {
+        if (!x.Shape.IsVector && random.Next(4) == 0) return x.Multiply((x.Shape.IsImage ? x.GlobalAvgPool2d() : x.GlobalAvgPool1d()).Linear(x.Shape.Channels).Hardsigmoid());
         var other = Element(x);
         return random.Next(3) switch { 0 => x + other, 1 => x.Multiply(other), _ => Network.Concat(x, other) };
     }

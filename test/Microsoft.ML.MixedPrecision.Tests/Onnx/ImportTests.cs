@@ -53,6 +53,7 @@ public sealed class ImportTests
     [DataRow("residual", new[] { 3, 32, 32 })]
     [DataRow("residual-unfolded", new[] { 3, 32, 32 })]
     [DataRow("parts", new[] { 2, 8, 8 })]
+    [DataRow("mobile", new[] { 3, 16, 16 })]
     [DataRow("perceptron", new[] { 6 })]
     public void Models_of_PyTorch_score_as_in_ONNX_Runtime(string name, int[] input) => AssertAsInRuntime(Pytorch(name), input);
 
@@ -121,7 +122,7 @@ public sealed class ImportTests
     {
         new ForeignGraph(13, "x", 2, 8, 8).Weights("w", [4, 2, kernel, kernel]).Node("Conv", "y", ["x", "w"], ("auto_pad", padding), ("strides", new[] { stride, stride })).Save(Path, "y");
         if (fits) AssertAsInRuntime(Path, [2, 8, 8]);
-        else Assert.Contains("expected as much padding at the end as at the beginning, or an end that no window reaches, got pads [", Assert.ThrowsExactly<NotSupportedException>(() => Network.Image(8, 8, 2).ImportOnnx(Path)).Message);
+        else Assert.Contains("expected as much padding at the end as at the beginning, or an end that no window reaches, and no window beyond it (ceil_mode), got pads [", Assert.ThrowsExactly<NotSupportedException>(() => Network.Image(8, 8, 2).ImportOnnx(Path)).Message);
     }
 
     [TestMethod]
@@ -167,7 +168,9 @@ public sealed class ImportTests
                 (image, "node 'node y' (Add) of model.onnx: expected a bias behind a Conv or a MatMul, or an embedding of the positions of a sequence, got a constant for [N, 4, 3, 3]", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 1, 1]).Node("Add", "y", ["x", "w"])),
                 (image, "node 'node y' (Conv) of model.onnx: expected filters in two dimensions, got [4x4x3]", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 4, 3]).Node("Conv", "y", ["x", "w"])),
                 (image, "node 'node y' (Conv) of model.onnx: expected 8 channels, got 4", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 8, 1, 1]).Node("Conv", "y", ["x", "w"])),
-                (image, "node 'node y' (MaxPool) of model.onnx: expected ceil_mode = 0, got 1", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("ceil_mode", 1))),
+                (image, "node 'node y' (MaxPool) of model.onnx: expected as much padding at the end as at the beginning, or an end that no window reaches, and no window beyond it (ceil_mode), got pads [0, 0, 0, 0] of an image 3x3", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("strides", new[] { 2, 2 }), ("ceil_mode", 1))),
+                (image, "node 'node y' (Clip) of model.onnx: expected a range from 0 to 6, or from 0 on, got -1 to 6", new ForeignGraph(6, "x", 4, 3, 3).Node("Clip", "y", ["x"], ("min", -1f), ("max", 6f))),
+                (image, "node 'node y' (HardSigmoid) of model.onnx: expected alpha = 1/6 and beta = 0.5, got 0.2 and 0.5", new ForeignGraph(6, "x", 4, 3, 3).Node("HardSigmoid", "y", ["x"])),
                 (image, "node 'node y' (MaxPool) of model.onnx: expected a dilation of 1, got 2", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("dilations", new[] { 2, 2 }))),
                 (image, "node 'node y' (ReduceMean) of model.onnx: expected the mean over height and width, got axes 1", new ForeignGraph(13, "x", 4, 3, 3).Node("ReduceMean", "y", ["x"], ("axes", new[] { 1 }))),
                 (image, "node 'node y' (Softmax) of model.onnx: expected the channels of an image, or the last axis, got axis -1 of [N, 4, 3, 3]", new ForeignGraph(13, "x", 4, 3, 3).Node("Softmax", "y", ["x"])),

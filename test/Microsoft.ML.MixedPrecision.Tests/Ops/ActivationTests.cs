@@ -13,6 +13,10 @@ public sealed class ActivationTests
         ("Tanh", x => x.Tanh(), Math.Tanh),
         ("Silu", x => x.Silu(), x => x / (1 + Math.Exp(-x))),
         ("Gelu", x => x.Gelu(), x => x / 2 * (1 + Erf(x / Math.Sqrt(2)))),
+        ("Relu6", x => x.Relu6(), x => Math.Clamp(x, 0, 6)),
+        ("Relu6 of twice", x => (x + x).Relu6(), x => Math.Clamp(2 * x, 0, 6)),
+        ("Hardsigmoid", x => x.Hardsigmoid(), x => Math.Clamp(x + 3, 0, 6) / 6),
+        ("Hardswish", x => x.Hardswish(), x => x * Math.Clamp(x + 3, 0, 6) / 6),
     ];
 
     [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]

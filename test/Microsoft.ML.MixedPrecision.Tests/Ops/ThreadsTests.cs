@@ -14,7 +14,7 @@ public sealed class ThreadsTests
         foreach (var network in new[]
         {
             image.BatchNorm(), vector.BatchNorm(), image.LayerNorm(), image.Softmax(), vector.Softmax(), image.Dropout(), image.Gelu(), image.Silu(), image.Tanh(), image.Sigmoid(),
-            image.LeakyRelu(), image * image.Relu(), Network.Concat(image, image.Relu()), image.MaxPool2d(2), image.MaxPool2d(3, 2, 1), image.AvgPool2d(2), image.AvgPool2d(3, 2, 1), image.GlobalAvgPool2d(),
+            image.LeakyRelu(), image * image.Relu(), image * image.GlobalAvgPool2d(), Network.Concat(image, image.Relu()), image.MaxPool2d(2), image.MaxPool2d(3, 2, 1), image.AvgPool2d(2), image.AvgPool2d(3, 2, 1), image.GlobalAvgPool2d(),
         })
         {
             var one = Bits(network, precision, 1);

@@ -18,6 +18,9 @@ internal static class ImportRules
         ["Relu"] = node => Elementwise(node, x => x.Relu(node.Name)),
         ["LeakyRelu"] = node => Elementwise(node, x => x.LeakyRelu(node.Number("alpha", 0.01f), node.Name)),
         ["Sigmoid"] = node => Elementwise(node, x => x.Sigmoid(node.Name)),
+        ["Clip"] = Clip,
+        ["HardSigmoid"] = HardSigmoid,
+        ["HardSwish"] = node => Elementwise(node, x => x.Hardswish(node.Name)),
         ["Tanh"] = node => Elementwise(node, x => x.Tanh(node.Name)),
         ["Gelu"] = Gelu,
         ["Dropout"] = Dropout,
@@ -106,7 +109,7 @@ internal static class ImportRules
         int[] places = flat ? value.Places() : [.. Enumerable.Range(0, inputs)]; // a flattened image has its pixels in another order here
         for (int i = 0; i < inputs; i++)
             for (int o = 0; o < outputs; o++) here[places[i] * outputs + o] = scale * there[transposed ? o * inputs + i : i * outputs + o];
-        var x = flat && !value.Network.Shape.IsVector ? value.Network.Flatten() : value.Network;
+        var x = flat ? value.Vector : value.Network;
         return node.Result(ImportedValue.Plain(x.Linear(outputs, b.Length > 0, node.Name).StartingFrom(new StartValues(b.Length > 0 ? [here, b] : [here], []))));
     }
 
@@ -119,14 +122,24 @@ internal static class ImportRules
         return value with { Network = value.Network.PositionalEmbedding(node.Name).StartingFrom(new StartValues([node.Numbers(constant, value.Network.Shape.Size)], [])) };
     }
 
-    private static ImportedValue Mul(ImportScope node) => Pair(node, (a, b) =>
+    private static ImportedValue Mul(ImportScope node) => Gated(node, node.Value(0), node.Value(1)) ?? Gated(node, node.Value(1), node.Value(0)) ?? Pair(node, (a, b) =>
         GateOf(a) == b.Node ? b.Silu(node.Name) : GateOf(b) == a.Node ? a.Silu(node.Name) : a.Multiply(b, node.Name)); // x sigmoid(x), as older operators say Silu
+
+    /// <summary>An image or a sequence times a number for each of its channels; null where it is none.</summary>
+    private static ImportedValue? Gated(ImportScope node, ImportedValue value, ImportedValue gate)
+    {
+        int channels = value.Network.Shape.Channels;
+        bool image = value.AsImage == value && gate.Dimensions.SequenceEqual([channels, 1, 1]) && !value.Dimensions.SequenceEqual(gate.Dimensions);
+        bool sequence = value.Network.Shape.IsSequence && value.HasChannelsLast && gate.Dimensions.SequenceEqual([1, channels]) && !value.Dimensions.SequenceEqual(gate.Dimensions);
+        return image || sequence ? value with { Network = value.Network.Multiply(gate.Vector, node.Name) } : null;
+    }
 
     private static Node? GateOf(Network network) => network.Node.Op is Sigmoid ? network.Node.Inputs[0] : null;
 
     private static ImportedValue Pair(ImportScope node, Func<Network, Network, Network> combine)
     {
         var (a, b) = (node.Value(0), node.Value(1));
+        if (a.AsImage is { } first && b.AsImage is { } second) (a, b) = (first, second);
         if (!a.Dimensions.SequenceEqual(b.Dimensions) || a.Network.Shape != b.Network.Shape || !a.Order.SequenceEqual(b.Order))
             throw node.Misfit("two values of one shape", $"[N, {string.Join(", ", a.Dimensions)}] and [N, {string.Join(", ", b.Dimensions)}]");
         return a with { Network = combine(a.Network, b.Network) };
@@ -135,6 +148,27 @@ internal static class ImportRules
     private static ImportedValue Gelu(ImportScope node) => node.Text("approximate", "none") == "none"
         ? Elementwise(node, x => x.Gelu(node.Name))
         : throw node.Misfit("approximate = none", node.Text("approximate", ""));
+
+    private static ImportedValue Clip(ImportScope node)
+    {
+        float least = Bound(1, "min", float.NegativeInfinity), most = Bound(2, "max", float.PositiveInfinity);
+        return (least, most) switch
+        {
+            (0f, Relu6Function.Most) => Elementwise(node, x => x.Relu6(node.Name)),
+            (0f, float.PositiveInfinity or float.MaxValue) => Elementwise(node, x => x.Relu(node.Name)),
+            _ => throw node.Misfit("a range from 0 to 6, or from 0 on", FormattableString.Invariant($"{least} to {most}")),
+        };
+
+        float Bound(int input, string attribute, float otherwise) => node.Has(input) ? node.Numbers(input, 1)[0] : node.Number(attribute, otherwise);
+    }
+
+    private static ImportedValue HardSigmoid(ImportScope node)
+    {
+        float alpha = node.Number("alpha", 0.2f), beta = node.Number("beta", 0.5f);
+        return Math.Abs(alpha - HardsigmoidFunction.Slope) < 1e-3f && beta == 0.5f // some files have 0.1667
+            ? Elementwise(node, x => x.Hardsigmoid(node.Name))
+            : throw node.Misfit("alpha = 1/6 and beta = 0.5", FormattableString.Invariant($"{alpha} and {beta}"));
+    }
 
     private static ImportedValue Dropout(ImportScope node)
     {
@@ -161,7 +195,6 @@ internal static class ImportRules
     private static ImportedValue Pool(ImportScope node, Func<Network, Window2d, Network?> pool)
     {
         var x = node.Image(0);
-        if (node.Integer("ceil_mode", 0) != 0) throw node.Misfit("ceil_mode = 0", "1");
         if (node.Integers("kernel_shape") is not [var height, var width]) throw node.Misfit("a kernel in two dimensions", $"[{string.Join('x', node.Integers("kernel_shape") ?? [])}]");
         var window = WindowOf(node, x.Shape, new((int)height, (int)width));
         if (window.Dilation != 1) throw node.Misfit("a dilation of 1", $"{window.Dilation}");
@@ -266,7 +299,7 @@ internal static class ImportRules
         var window = new Window2d(kernel, stride, new((int)pads[0], (int)pads[1]), dilation);
         if (window.OutHeight(image.Height) != Out(image.Height, kernel.Height, stride.Height, pads[0] + pads[2], dilation.Height)
             || window.OutWidth(image.Width) != Out(image.Width, kernel.Width, stride.Width, pads[1] + pads[3], dilation.Width))
-            throw node.Misfit("as much padding at the end as at the beginning, or an end that no window reaches", $"pads [{string.Join(", ", pads)}] of an image {image.Height}x{image.Width}");
+            throw node.Misfit("as much padding at the end as at the beginning, or an end that no window reaches, and no window beyond it (ceil_mode)", $"pads [{string.Join(", ", pads)}] of an image {image.Height}x{image.Width}");
         return window;
 
         Size2d Along(string name) => node.Integers(name) is [var height, var width] ? new Size2d((int)height, (int)width) : 1;
@@ -277,6 +310,11 @@ internal static class ImportRules
             return auto == "SAME_UPPER" ? (total / 2, total - total / 2) : (total - total / 2, total / 2);
         }
 
-        static long Out(int size, int taps, int step, long padding, int apart) => (size + padding - apart * (taps - 1) - 1) / step + 1;
+        // A last window that begins within the image counts where ceil_mode says so.
+        long Out(int size, int taps, int step, long padding, int apart)
+        {
+            long room = size + padding - apart * (taps - 1) - 1;
+            return (room + (node.Integer("ceil_mode", 0) != 0 ? step - 1 : 0)) / step + 1;
+        }
     }
 }

@@ -65,7 +65,10 @@ internal sealed record ImportedValue(Network Network, IReadOnlyList<int> Dimensi
         : null;
 
     /// <summary>The network to go on with behind the last value: a vector where the graph has one.</summary>
-    public Network End => Dimensions.Count(d => d > 1) <= 1 && !Shape.IsVector ? Network.Flatten() : Network;
+    public Network End => Dimensions.Count(d => d > 1) <= 1 ? Vector : Network;
+
+    /// <summary>The elements as a vector.</summary>
+    public Network Vector => Shape.IsVector ? Network : Network.Flatten();
 
     private bool Same(ImportedValue other) => Dimensions.SequenceEqual(other.Dimensions) && Places().SequenceEqual(other.Places());
 

@@ -15,7 +15,7 @@ public sealed class CpuMapTests
     {
         foreach (var (name, apply) in ((string, Func<Network, Network>)[])
             [
-                ("Relu", x => x.Relu()), ("LeakyRelu", x => x.LeakyRelu(0.3f)), ("Sigmoid", x => x.Sigmoid()), ("Tanh", x => x.Tanh()), ("Silu", x => x.Silu()), ("Gelu", x => x.Gelu()),
+                ("Relu", x => x.Relu()), ("LeakyRelu", x => x.LeakyRelu(0.3f)), ("Sigmoid", x => x.Sigmoid()), ("Tanh", x => x.Tanh()), ("Silu", x => x.Silu()), ("Gelu", x => x.Gelu()), ("Relu6", x => x.Relu6()), ("Hardsigmoid", x => x.Hardsigmoid()), ("Hardswish", x => x.Hardswish()),
                 ("Multiply", x => x * x.Gelu()), ("Add", x => x + x.Gelu()), ("Add and Relu", x => (x.Silu() + x.Relu()).Relu()),
                 ("Add and Relu's gradient", x => OfTwoBranches(x.Relu())),
             ])

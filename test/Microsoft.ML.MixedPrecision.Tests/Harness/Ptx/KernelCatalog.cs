@@ -7,7 +7,7 @@ internal static class KernelCatalog
 
     private static readonly Func<Network, Network>[] Layers =
     [
-        x => x.Relu(), x => x.Gelu(), x => x.Silu().Multiply(x.LeakyRelu()), x => (x.Sigmoid() + x).Tanh(), x => x.Dropout(), x => x.Augment(1, flip: true), x => x.BatchNorm().Relu(), x => x.BatchNorm(),
+        x => x.Relu(), x => x.Gelu(), x => x.Silu().Multiply(x.LeakyRelu()), x => (x.Sigmoid() + x).Tanh(), x => x.Dropout(), x => x.Relu6(), x => x.Hardswish().Multiply(x.GlobalAvgPool2d().Hardsigmoid()), x => x.Augment(1, flip: true), x => x.BatchNorm().Relu(), x => x.BatchNorm(),
         x => x.LayerNorm(), x => x.Softmax(), x => x.MaxPool2d(2), x => x.AvgPool2d(3, 2, 1), x => x.GlobalAvgPool2d(), x => Network.Concat(x, x.Relu()), x => x.Conv2d(8, 3), x => x.Conv2d(x.Shape.Channels, 3, groups: x.Shape.Channels), x => x.Flatten().Linear(300),
         x => x.Conv2d(8, 3, stride: 2, padding: 1), x => x.AvgPool2d(2).Reshape(4, x.Shape.Channels).PositionalEmbedding().SelfAttention(1), x => x.Reshape(16, x.Shape.Channels).Linear(3 * x.Shape.Channels).SelfAttention(3),
         x => x.Reshape(4, 4 * x.Shape.Channels).Lstm(x.Shape.Channels).Lstm(x.Shape.Channels, returnSequence: false),

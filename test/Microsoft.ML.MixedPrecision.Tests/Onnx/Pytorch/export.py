@@ -47,6 +47,22 @@ class Parts(nn.Module):
         return self.flat(torch.flatten(y, 1)) * self.wide(x.mean((2, 3)))
 
 
+class Mobile(nn.Module):
+    """The parts of torchvision's MobileNets: an inverted residual with ReLU6, a squeeze and excitation, hard activations; and SqueezeNet's pool, which counts a window that is not whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU6())
+        self.block = nn.Sequential(nn.Conv2d(8, 16, 1), nn.ReLU6(), nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Hardswish(), nn.Conv2d(16, 8, 1))
+        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 4, 1), nn.ReLU(), nn.Conv2d(4, 8, 1), nn.Hardsigmoid())
+        self.pool, self.head = nn.MaxPool2d(2, 2, ceil_mode=True), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.block(x)
+        return self.head(self.pool(x + y * self.squeeze(y)).mean((2, 3)))
+
+
 class Perceptron(nn.Module):
     """A network of vectors."""
 
@@ -74,4 +90,5 @@ def write(name, model, *shape, keep=False):
 write("residual.onnx", Residual(), 3, 32, 32)
 write("residual-unfolded.onnx", Residual(), 3, 32, 32, keep=True)
 write("parts.onnx", Parts(), 2, 8, 8)
+write("mobile.onnx", Mobile(), 3, 16, 16)
 write("perceptron.onnx", Perceptron(), 6, keep=True)
