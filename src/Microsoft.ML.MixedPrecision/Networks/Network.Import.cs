@@ -5,8 +5,8 @@ public sealed partial class Network
     /// <summary>
     /// The layers of an ONNX model with their weights, behind this network: a model that learned elsewhere, to train on (fine tuning), or to <see cref="Freeze"/> and train a head on. Weights, and the running statistics
     /// of batch norms, start from the file's. What it must consist of: Conv in two dimensions, BatchNormalization, LayerNormalization, Gemm, MatMul, Add, Mul, Relu, LeakyRelu, Clip (Relu6), Sigmoid, HardSigmoid, HardSwish, Tanh, Gelu, Softmax, MaxPool,
-    /// AveragePool, GlobalAveragePool, ReduceMean over height and width, Concat of channels, Dropout, and what only moves elements: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Identity, Cast. All that is exported from here but for sequences is among it,
-    /// and so are the image models of PyTorch's torchvision and of CNTK's zoo that have plain or residual layers. An image may have another height and width than the model was exported with.
+    /// AveragePool, GlobalAveragePool, ReduceMean over height and width, Concat of channels, Dropout, and what only moves elements: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Identity, Cast. All that is exported from here but for
+    /// SelfAttention, Lstm and tokens is among it, and of PyTorch's torchvision AlexNet, VGG, ResNet, ResNeXt, RegNet, DenseNet, Inception, SqueezeNet 1.1, MobileNet, MNASNet and EfficientNet. An image may have another height and width than the model was exported with.
     /// </summary>
     /// <param name="path">A model with one input: an image [N, channels, height, width] or a vector [N, features], of FP32 or FP16, with its weights within the file.</param>
     /// <param name="output">A node or a value of the graph, where to end: "Flatten_0" before the last layer, say. Nothing behind it is read. By default the model's output.</param>

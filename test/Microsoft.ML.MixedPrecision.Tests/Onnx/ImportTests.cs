@@ -54,6 +54,7 @@ public sealed class ImportTests
     [DataRow("residual-unfolded", new[] { 3, 32, 32 })]
     [DataRow("parts", new[] { 2, 8, 8 })]
     [DataRow("mobile", new[] { 3, 16, 16 })]
+    [DataRow("viewed", new[] { 2, 6, 6 })]
     [DataRow("perceptron", new[] { 6 })]
     public void Models_of_PyTorch_score_as_in_ONNX_Runtime(string name, int[] input) => AssertAsInRuntime(Pytorch(name), input);
 
@@ -109,6 +110,34 @@ public sealed class ImportTests
         AssertAsInRuntime(Path, [2, 6, 5]);
         var network = Network.Image(6, 5, 2).ImportOnnx(Path);
         CollectionAssert.AreEqual(new[] { "node conv", "node mean", "node pixel", "node product" }, network.LayerNames.Where(name => name.StartsWith("node", StringComparison.Ordinal)).ToArray());
+    }
+
+    /// <summary>As PyTorch wrote a mean that counts its padding, until version 2.</summary>
+    [TestMethod]
+    public void Padding_of_its_own_goes_into_the_pool()
+    {
+        new ForeignGraph(13, "x", 2, 6, 6)
+            .Integers("none", 0, 0, 0, 0, 0, 0, 0, 0).Node("Pad", "same", ["x", "none"])
+            .Integers("around", 0, 0, 1, 1, 0, 0, 1, 1).Node("Pad", "padded", ["same", "around"]).Node("AveragePool", "mean", ["padded"], ("kernel_shape", new[] { 3, 3 }), ("strides", new[] { 2, 2 }))
+            .Node("Relu", "y", ["mean"])
+            .Save(Path, "y");
+        AssertAsInRuntime(Path, [2, 6, 6]);
+        CollectionAssert.AreEqual(new[] { "Input", "node mean", "node y" }, Network.Image(6, 6, 2).ImportOnnx(Path).LayerNames.ToArray());
+    }
+
+    /// <summary>TensorFlow's order, turned at the beginning and back before the last layer.</summary>
+    [TestMethod]
+    public void Images_may_come_channels_last()
+    {
+        new ForeignGraph(13, "x", 6, 5, 2)
+            .Node("Transpose", "first", ["x"], ("perm", new[] { 0, 3, 1, 2 }))
+            .Weights("w1", [4, 2, 3, 3]).Node("Conv", "conv", ["first", "w1"])
+            .Node("Transpose", "last", ["conv"], ("perm", new[] { 0, 2, 3, 1 }))
+            .Integers("shape", -1, 48).Node("Reshape", "flat", ["last", "shape"])
+            .Weights("w2", [48, 3]).Node("MatMul", "y", ["flat", "w2"])
+            .Save(Path, "y");
+        float[] x = Numbers(Rows * 60);
+        AssertClose(OfRuntime(Path, x, [Rows, 6, 5, 2]), Scores(Network.Image(6, 5, 2, PixelOrder.Interleaved).ImportOnnx(Path), x), "channels last");
     }
 
     [TestMethod]
@@ -169,6 +198,7 @@ public sealed class ImportTests
                 (image, "node 'node y' (Conv) of model.onnx: expected filters in two dimensions, got [4x4x3]", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 4, 3]).Node("Conv", "y", ["x", "w"])),
                 (image, "node 'node y' (Conv) of model.onnx: expected 8 channels, got 4", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 8, 1, 1]).Node("Conv", "y", ["x", "w"])),
                 (image, "node 'node y' (MaxPool) of model.onnx: expected as much padding at the end as at the beginning, or an end that no window reaches, and no window beyond it (ceil_mode), got pads [0, 0, 0, 0] of an image 3x3", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("strides", new[] { 2, 2 }), ("ceil_mode", 1))),
+                (image, "node 'node y' (Pad) of model.onnx: expected no padding, or zeros around an image before an AveragePool, got pads [0, 0, 1, 1, 0, 0, 1, 1]", new ForeignGraph(13, "x", 4, 3, 3).Integers("p", 0, 0, 1, 1, 0, 0, 1, 1).Node("Pad", "y", ["x", "p"])),
                 (image, "node 'node y' (Clip) of model.onnx: expected a range from 0 to 6, or from 0 on, got -1 to 6", new ForeignGraph(6, "x", 4, 3, 3).Node("Clip", "y", ["x"], ("min", -1f), ("max", 6f))),
                 (image, "node 'node y' (HardSigmoid) of model.onnx: expected alpha = 1/6 and beta = 0.5, got 0.2 and 0.5", new ForeignGraph(6, "x", 4, 3, 3).Node("HardSigmoid", "y", ["x"])),
                 (image, "node 'node y' (MaxPool) of model.onnx: expected a dilation of 1, got 2", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("dilations", new[] { 2, 2 }))),

@@ -27,6 +27,7 @@ internal static class ImportRules
         ["Softmax"] = Softmax,
         ["MaxPool"] = node => Pool(node, (x, window) => x.MaxPool2d(window.Kernel, window.Stride, window.Padding, node.Name)),
         ["AveragePool"] = AveragePool,
+        ["Pad"] = Pad,
         ["GlobalAveragePool"] = node => Pooled(node, node.Image(0)),
         ["ReduceMean"] = ReduceMean,
         ["Concat"] = Concat,
@@ -50,7 +51,7 @@ internal static class ImportRules
         var bias = node.Has(2) ? node.Numbers(2, filters) : node.BiasBehind(constant => constant.Length == filters && constant.Dimensions is [.., _, 1, 1]);
         var y = x.Conv2d(filters, window.Kernel, window.Stride, window.Padding, window.Dilation, groups, bias is not null, node.Name);
         float[] turned = Conv2d.FiltersLast(weights.Singles(), filters, groupChannels, height * width, groups);
-        return node.Result(ImportedValue.ChannelsFirst(y.StartingFrom(new StartValues(bias is null ? [turned] : [turned, bias], []))));
+        return ImportedValue.ChannelsFirst(y.StartingFrom(new StartValues(bias is null ? [turned] : [turned, bias], [])));
     }
 
     private static ImportedValue BatchNormalization(ImportScope node)
@@ -110,7 +111,7 @@ internal static class ImportRules
         for (int i = 0; i < inputs; i++)
             for (int o = 0; o < outputs; o++) here[places[i] * outputs + o] = scale * there[transposed ? o * inputs + i : i * outputs + o];
         var x = flat ? value.Vector : value.Network;
-        return node.Result(ImportedValue.Plain(x.Linear(outputs, b.Length > 0, node.Name).StartingFrom(new StartValues(b.Length > 0 ? [here, b] : [here], []))));
+        return ImportedValue.Plain(x.Linear(outputs, b.Length > 0, node.Name).StartingFrom(new StartValues(b.Length > 0 ? [here, b] : [here], [])));
     }
 
     private static ImportedValue Add(ImportScope node)
@@ -187,14 +188,29 @@ internal static class ImportRules
         return value with { Network = value.Network.Softmax(node.Name) };
     }
 
-    private static ImportedValue AveragePool(ImportScope node) => Pool(node, (x, window) => window == new Window2d(new(x.Shape.Height, x.Shape.Width), window.Stride, 0, 1)
+    private static ImportedValue AveragePool(ImportScope node) => AveragePool(node, node.Image(0), padding: 0, node.Integer("count_include_pad", 0) != 0);
+
+    /// <param name="padding">Zeros around the image before the pool adds its own.</param>
+    private static ImportedValue AveragePool(ImportScope node, Network x, Size2d padding, bool countsPadding) => Pool(node, x, (x, window) => padding == 0 && window == new Window2d(new(x.Shape.Height, x.Shape.Width), window.Stride, 0, 1)
         ? null
-        : x.AvgPool2d(window.Kernel, window.Stride, window.Padding, node.Integer("count_include_pad", 0) != 0, node.Name));
+        : x.AvgPool2d(window.Kernel, window.Stride, padding == 0 ? window.Padding : padding, countsPadding, node.Name));
+
+    /// <summary>Nothing, or zeros before a mean that counts them, as PyTorch wrote such pools once.</summary>
+    private static ImportedValue Pad(ImportScope node)
+    {
+        long[] pads = node.Integers("pads") ?? node.IntegersOf(1);
+        if (pads.All(pad => pad == 0)) return node.Value(0);
+        bool zeros = node.Text("mode", "constant") == "constant" && (node.Has(2) ? node.Numbers(2, 1)[0] : node.Number("value", 0f)) == 0f;
+        if (zeros && pads is [0, 0, var top, var left, 0, 0, var bottom, var right] && top == bottom && left == right && node.Absorb("AveragePool") is { } pool && (pool.Integers("pads") ?? []).All(pad => pad == 0))
+            return AveragePool(pool, node.Image(0), new((int)top, (int)left), countsPadding: true);
+        throw node.Misfit("no padding, or zeros around an image before an AveragePool", $"pads [{string.Join(", ", pads)}]");
+    }
 
     /// <param name="pool">Null for the mean of the image.</param>
-    private static ImportedValue Pool(ImportScope node, Func<Network, Window2d, Network?> pool)
+    private static ImportedValue Pool(ImportScope node, Func<Network, Window2d, Network?> pool) => Pool(node, node.Image(0), pool);
+
+    private static ImportedValue Pool(ImportScope node, Network x, Func<Network, Window2d, Network?> pool)
     {
-        var x = node.Image(0);
         if (node.Integers("kernel_shape") is not [var height, var width]) throw node.Misfit("a kernel in two dimensions", $"[{string.Join('x', node.Integers("kernel_shape") ?? [])}]");
         var window = WindowOf(node, x.Shape, new((int)height, (int)width));
         if (window.Dilation != 1) throw node.Misfit("a dilation of 1", $"{window.Dilation}");
@@ -236,7 +252,7 @@ internal static class ImportRules
     private static ImportedValue Reshape(ImportScope node)
     {
         var value = node.Value(0);
-        long[] shape = node.Integers("shape") ?? node.Constant(1).Integers();
+        long[] shape = node.Integers("shape") ?? node.IntegersOf(1);
         if (shape.Length == 0 || shape[0] > 1) throw node.Misfit("a shape that keeps the batch", $"[{string.Join(", ", shape)}]");
         int[] dimensions = [.. shape.Skip(1).Select((d, i) => d == 0 && i < value.Dimensions.Count ? value.Dimensions[i] : (int)d)];
         int size = value.Network.Shape.Size, known = dimensions.Where(d => d > 0).Aggregate(1, (a, b) => a * b);

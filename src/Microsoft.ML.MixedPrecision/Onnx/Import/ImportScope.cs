@@ -32,6 +32,9 @@ internal sealed class ImportScope(OnnxImporter importer, NodeProto node)
         return constant.Length == length ? constant.Singles() : throw Misfit($"input {index} to have {length} numbers", $"[{string.Join('x', constant.Dimensions)}]");
     }
 
+    /// <summary>INT64 numbers that are known before the model runs.</summary>
+    public long[] IntegersOf(int index) => (Has(index) ? importer.Integers(node.Input[index]) : null) ?? Constant(index).Integers();
+
     /// <summary>An image.</summary>
     public Network Image(int index)
     {
@@ -50,23 +53,27 @@ internal sealed class ImportScope(OnnxImporter importer, NodeProto node)
     /// <summary>Axes, which older operators have as an attribute and newer ones as an input; null for none.</summary>
     public long[]? Axes(int input) => Integers("axes") ?? (Has(input) ? Constant(input).Integers() : null);
 
-    /// <summary>A bias that the file adds in a node of its own; null without.</summary>
+    /// <summary>The node behind this one that became a part of it; null for none.</summary>
+    public NodeProto? Absorbed { get; private set; }
+
+    /// <summary>A bias that the file adds in a node of its own, which becomes a part of this one; null without.</summary>
     /// <param name="fits">Whether a constant can be one.</param>
     public float[]? BiasBehind(Func<OnnxConstant, bool> fits)
     {
-        var bias = importer.TakeBias(node, fits);
-        _takesBias = bias is not null;
-        return bias?.Singles();
+        if (importer.OnlyReader(node) is not { OpType: "Add" } add) return null;
+        string other = add.Input[add.Input[0] == node.Output[0] ? 1 : 0];
+        if (importer.Constant(other) is not { } bias || !fits(bias)) return null;
+        Absorbed = add;
+        return bias.Singles();
     }
 
-    /// <summary>The result of a rule that may have taken a bias.</summary>
-    public ImportedValue Result(ImportedValue value)
+    /// <summary>The only reader of the node, which becomes a part of it; null where it is another operator, or there are several.</summary>
+    public ImportScope? Absorb(string opType)
     {
-        if (_takesBias) importer.Merge(node, value);
-        return value;
+        if (importer.OnlyReader(node) is not { } reader || reader.OpType != opType) return null;
+        Absorbed = reader;
+        return new ImportScope(importer, reader);
     }
-
-    private bool _takesBias;
 
     public NotSupportedException Misfit(string expected, string got) => new($"ImportOnnx: node {this}: expected {expected}, got {got}.");
 

@@ -19,7 +19,7 @@ internal sealed record ImportedValue(Network Network, IReadOnlyList<int> Dimensi
     private Shape Shape => Network.Shape;
 
     /// <summary>Whether the elements come in the same order. Axes of one element are nowhere.</summary>
-    public bool IsPlain => Order.Where(axis => Shape.Dimensions[axis] > 1).ToArray() is var axes && axes.SequenceEqual(axes.Order());
+    public bool IsPlain => Axes.SequenceEqual(Axes.Order());
 
     /// <summary>Whether the graph has its channels first; a vector has nothing else.</summary>
     public bool HasChannelsFirst => Same(ChannelsFirst(Network));
@@ -70,7 +70,10 @@ internal sealed record ImportedValue(Network Network, IReadOnlyList<int> Dimensi
     /// <summary>The elements as a vector.</summary>
     public Network Vector => Shape.IsVector ? Network : Network.Flatten();
 
-    private bool Same(ImportedValue other) => Dimensions.SequenceEqual(other.Dimensions) && Places().SequenceEqual(other.Places());
+    private bool Same(ImportedValue other) => Dimensions.SequenceEqual(other.Dimensions) && Axes.SequenceEqual(other.Axes);
+
+    /// <summary>The axes along which there is more than one element, in the graph's order.</summary>
+    private IEnumerable<int> Axes => Order.Where(axis => Shape.Dimensions[axis] > 1);
 
     private static int[] Turned(Shape shape, IReadOnlyList<int> order) => [.. order.Select(axis => shape.Dimensions[axis])];
 }

@@ -16,6 +16,7 @@ internal sealed class OnnxImporter
     private readonly ILookup<string, NodeProto> _readers;
     private readonly Dictionary<string, ImportedValue> _values = new(StringComparer.Ordinal);
     private readonly Dictionary<string, OnnxConstant> _constants = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, long[]> _shapes = new(StringComparer.Ordinal);
 
     private OnnxImporter(string file, ModelProto model)
     {
@@ -62,14 +63,16 @@ internal sealed class OnnxImporter
         foreach (var node in _nodes.Where(node => node.Output.Any(needed.Contains)))
         {
             if (_values.ContainsKey(node.Output[0])) continue; // a bias that went into the node before
-            if (IsConstant(node)) continue;
+            if (IsConstant(node) || IsShape(node)) continue;
             var scope = new ImportScope(this, node);
             if (node.Domain is not ("" or "ai.onnx") || !ImportRules.All.TryGetValue(node.OpType, out var rule))
                 throw new NotSupportedException($"ImportOnnx: node {scope}: expected one of {string.Join(", ", ImportRules.All.Keys.Order(StringComparer.Ordinal))}; got {node.OpType}. Cut the model before it: output: \"{last}\".");
-            _values[node.Output[0]] = rule(scope);
+            var value = rule(scope);
+            _values[node.Output[0]] = value;
+            if (scope.Absorbed is { } absorbed) _values[absorbed.Output[0]] = value;
             last = node.Output[0];
         }
-        return _values.TryGetValue(end, out var value) ? value.End : throw new ArgumentException($"ImportOnnx: {_file}: expected an output that depends on the input, got {end}.", nameof(output));
+        return _values.TryGetValue(end, out var result) ? result.End : throw new ArgumentException($"ImportOnnx: {_file}: expected an output that depends on the input, got {end}.", nameof(output));
     }
 
     /// <summary>Whether a node gives a constant: one of the file, or a weight that was cast or transposed.</summary>
@@ -82,7 +85,28 @@ internal sealed class OnnxImporter
         return true;
     }
 
+    /// <summary>Whether a node gives the shape of a value, or a part of one: what PyTorch writes for <c>x.view(x.size(0), -1)</c>. The batch is 0 in it, as Reshape has it.</summary>
+    private bool IsShape(NodeProto node)
+    {
+        long[]? Numbers(int input) => _shapes.TryGetValue(node.Input[input], out var shape) ? shape : _constants.TryGetValue(node.Input[input], out var constant) ? constant.Integers() : null;
+        long[]? shape = node.OpType switch
+        {
+            "Shape" when _values.TryGetValue(node.Input[0], out var value) => [0, .. value.Dimensions.Select(d => (long)d)],
+            _ when !node.Input.Any(_shapes.ContainsKey) => null,
+            "Gather" => [.. Numbers(1)!.Select(i => Numbers(0)![(int)(i < 0 ? Numbers(0)!.Length + i : i)])],
+            "Concat" => [.. Enumerable.Range(0, node.Input.Count).SelectMany(i => Numbers(i)!)],
+            "Unsqueeze" or "Squeeze" or "Cast" or "Identity" => Numbers(0), // a number, or a list of one
+            _ => null,
+        };
+        if (shape is null) return false;
+        _shapes[node.Output[0]] = shape;
+        return true;
+    }
+
     public ImportedValue? Value(string name) => _values.GetValueOrDefault(name);
+
+    /// <summary>INT64 numbers: a constant's, or the parts of a shape; null for another value.</summary>
+    public long[]? Integers(string name) => _shapes.GetValueOrDefault(name) ?? Constant(name)?.Integers();
 
     public OnnxConstant? Constant(string name) => _constants.GetValueOrDefault(name);
 
@@ -90,16 +114,9 @@ internal sealed class OnnxImporter
 
     public static string NameOf(NodeProto node) => node.Name.Length > 0 ? node.Name : node.Output[0];
 
-    /// <summary>The constant that the only reader of a node's value adds to it: its bias. The value of that reader is then the node's.</summary>
-    public OnnxConstant? TakeBias(NodeProto node, Func<OnnxConstant, bool> fits)
-    {
-        if (_readers[node.Output[0]].ToArray() is not [{ OpType: "Add" } add] || _graph.Output.Any(o => o.Name == node.Output[0])) return null;
-        string other = add.Input[add.Input[0] == node.Output[0] ? 1 : 0];
-        return _constants.TryGetValue(other, out var bias) && fits(bias) ? bias : null;
-    }
-
-    /// <summary>Says that the only reader of a node's value has the same value.</summary>
-    public void Merge(NodeProto node, ImportedValue value) => _values[_readers[node.Output[0]].Single().Output[0]] = value;
+    /// <summary>The one node that reads a node's value; null where several do, or none, or where it is an output of the graph.</summary>
+    public NodeProto? OnlyReader(NodeProto node) =>
+        _readers[node.Output[0]].ToArray() is [var reader] && _graph.Output.All(output => output.Name != node.Output[0]) ? reader : null;
 
     private string Found(string output)
     {
@@ -130,13 +147,14 @@ internal sealed class OnnxImporter
         var value = got.Length switch
         {
             3 when shape.IsImage && got[0] == shape.Channels => ImportedValue.ChannelsFirst(network),
+            3 when shape.IsImage && got[2] == shape.Channels => ImportedValue.Plain(network), // TensorFlow's
             2 when shape.IsSequence && got[1] == shape.Channels => ImportedValue.Plain(network),
             1 when got[0] == shape.Size && shape.IsVector => ImportedValue.Plain(network),
             1 when got[0] == shape.Size => Flat(network),
             _ => null,
         };
         return value ?? throw new ArgumentException(
-            $"ImportOnnx: {_file}: expected a network that ends in {(got.Length == 3 ? $"an image of {got[0]} channels" : $"[{string.Join(", ", got)}]")}, the input '{input.Name}' of the model, got {shape.Described}; start from Network.Image(height, width, channels) or Network.Vector(size).");
+            $"ImportOnnx: {_file}: expected a network that ends in {(got.Length == 3 ? $"an image of {(got[2] < got[0] ? got[2] : got[0])} channels" : $"[{string.Join(", ", got)}]")}, the input '{input.Name}' of the model, got {shape.Described}; start from Network.Image(height, width, channels) or Network.Vector(size).");
     }
 
     /// <summary>A model that takes an image as a vector takes it in the order of the feature column.</summary>

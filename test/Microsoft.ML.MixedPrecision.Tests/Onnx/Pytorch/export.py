@@ -63,6 +63,18 @@ class Mobile(nn.Module):
         return self.head(self.pool(x + y * self.squeeze(y)).mean((2, 3)))
 
 
+class Viewed(nn.Module):
+    """A flattening as many models have it: by the size of the batch, which is in the graph as a shape that is taken apart and put together."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(2, 4, 3), nn.Linear(4 * 4 * 4, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.convolution(x))
+        return self.head(x.view(x.size(0), -1))
+
+
 class Perceptron(nn.Module):
     """A network of vectors."""
 
@@ -91,4 +103,5 @@ write("residual.onnx", Residual(), 3, 32, 32)
 write("residual-unfolded.onnx", Residual(), 3, 32, 32, keep=True)
 write("parts.onnx", Parts(), 2, 8, 8)
 write("mobile.onnx", Mobile(), 3, 16, 16)
+write("viewed.onnx", Viewed(), 2, 6, 6)
 write("perceptron.onnx", Perceptron(), 6, keep=True)
