@@ -109,6 +109,8 @@ public sealed class ImportTests
             .Save(Path, "y");
         AssertAsInRuntime(Path, [2, 6, 5]);
         var network = Network.Image(6, 5, 2).ImportOnnx(Path);
+        Assert.AreEqual(2, network.UpTo("node conv").Node.Start!.Parameters.Count);
+        Assert.AreEqual(1, Network.Image(6, 5, 2).ImportOnnx(Path, "conv").Node.Start!.Parameters.Count, "Cut before its bias.");
         CollectionAssert.AreEqual(new[] { "node conv", "node mean", "node pixel", "node product" }, network.LayerNames.Where(name => name.StartsWith("node", StringComparison.Ordinal)).ToArray());
     }
 
@@ -177,11 +179,11 @@ public sealed class ImportTests
     {
         new ForeignGraph(13, "x", 2, 4, 4).Node("Relu", "y", ["x"]).Save(Path, "y");
         var e = Assert.ThrowsExactly<ArgumentException>(() => Network.Image(4, 4, 3).ImportOnnx(Path));
-        Assert.AreEqual("ImportOnnx: model.onnx: expected a network that ends in an image of 2 channels, the input 'x' of the model, got an image 4x4x3; start from Network.Image(height, width, channels) or Network.Vector(size).", e.Message);
+        Assert.AreEqual("ImportOnnx: model.onnx: expected a network that ends in what the model takes, 'x' [N, 2, 4, 4], got an image 4x4x3; start from Network.Image(height, width, channels) or Network.Vector(size).", e.Message);
         Assert.ThrowsExactly<ArgumentException>(() => Network.Vector(32).ImportOnnx(Path));
 
         new ForeignGraph(13, "x", 6).Node("Relu", "y", ["x"]).Save(Path, "y");
-        Assert.Contains("ends in [6], the input 'x' of the model, got a vector 5", Assert.ThrowsExactly<ArgumentException>(() => Network.Vector(5).ImportOnnx(Path)).Message);
+        Assert.Contains("ends in what the model takes, 'x' [N, 6], got a vector 5;", Assert.ThrowsExactly<ArgumentException>(() => Network.Vector(5).ImportOnnx(Path)).Message);
 
         new ForeignGraph(13, "x", 6).AddInput("z", 6).Node("Add", "y", ["x", "z"]).Save(Path, "y");
         Assert.AreEqual("ImportOnnx: model.onnx: expected one input, got x, z.", Assert.ThrowsExactly<NotSupportedException>(() => Network.Vector(6).ImportOnnx(Path)).Message);

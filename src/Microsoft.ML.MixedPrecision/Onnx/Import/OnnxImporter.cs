@@ -13,10 +13,10 @@ internal sealed class OnnxImporter
     private readonly GraphProto _graph;
     private readonly IReadOnlyList<NodeProto> _nodes;
     private readonly Dictionary<string, NodeProto> _makers = new(StringComparer.Ordinal); // of values
-    private readonly ILookup<string, NodeProto> _readers;
     private readonly Dictionary<string, ImportedValue> _values = new(StringComparer.Ordinal);
     private readonly Dictionary<string, OnnxConstant> _constants = new(StringComparer.Ordinal);
     private readonly Dictionary<string, long[]> _shapes = new(StringComparer.Ordinal);
+    private ILookup<string, NodeProto> _readers = Array.Empty<NodeProto>().ToLookup(_ => ""); // of values, among the nodes that are needed
 
     private OnnxImporter(string file, ModelProto model)
     {
@@ -28,7 +28,6 @@ internal sealed class OnnxImporter
         _nodes = GeluPattern.Join(_graph.Node, value => Constant(value) is { Length: 1 } constant ? constant.Singles()[0] : null);
         foreach (var node in _nodes)
             foreach (string value in node.Output) _makers[value] = node;
-        _readers = _nodes.SelectMany(node => node.Input.Select(value => (value, node))).ToLookup(pair => pair.value, pair => pair.node, StringComparer.Ordinal);
     }
 
     /// <summary>The version of the operators.</summary>
@@ -56,11 +55,13 @@ internal sealed class OnnxImporter
     {
         string end = output is null ? _graph.Output[0].Name : Found(output);
         var needed = Needed(end);
+        NodeProto[] nodes = [.. _nodes.Where(node => node.Output.Any(needed.Contains))];
+        _readers = nodes.SelectMany(node => node.Input.Select(value => (value, node))).ToLookup(pair => pair.value, pair => pair.node, StringComparer.Ordinal);
         var inputs = _graph.Input.Where(input => !_constants.ContainsKey(input.Name) && needed.Contains(input.Name)).ToArray();
         if (inputs.Length != 1) throw new NotSupportedException($"ImportOnnx: {_file}: expected one input, got {(inputs.Length == 0 ? "none" : string.Join(", ", inputs.Select(i => i.Name)))}.");
         _values.Add(inputs[0].Name, Input(network, inputs[0]));
         string last = inputs[0].Name;
-        foreach (var node in _nodes.Where(node => node.Output.Any(needed.Contains)))
+        foreach (var node in nodes)
         {
             if (_values.ContainsKey(node.Output[0])) continue; // a bias that went into the node before
             if (IsConstant(node) || IsShape(node)) continue;
@@ -88,14 +89,14 @@ internal sealed class OnnxImporter
     /// <summary>Whether a node gives the shape of a value, or a part of one: what PyTorch writes for <c>x.view(x.size(0), -1)</c>. The batch is 0 in it, as Reshape has it.</summary>
     private bool IsShape(NodeProto node)
     {
-        long[]? Numbers(int input) => _shapes.TryGetValue(node.Input[input], out var shape) ? shape : _constants.TryGetValue(node.Input[input], out var constant) ? constant.Integers() : null;
+        bool known = node.Input.Any(_shapes.ContainsKey) && node.Input.All(input => _shapes.ContainsKey(input) || _constants.ContainsKey(input));
+        long[][] parts = known ? [.. node.Input.Select(input => Integers(input)!)] : [];
         long[]? shape = node.OpType switch
         {
             "Shape" when _values.TryGetValue(node.Input[0], out var value) => [0, .. value.Dimensions.Select(d => (long)d)],
-            _ when !node.Input.Any(_shapes.ContainsKey) => null,
-            "Gather" => [.. Numbers(1)!.Select(i => Numbers(0)![(int)(i < 0 ? Numbers(0)!.Length + i : i)])],
-            "Concat" => [.. Enumerable.Range(0, node.Input.Count).SelectMany(i => Numbers(i)!)],
-            "Unsqueeze" or "Squeeze" or "Cast" or "Identity" => Numbers(0), // a number, or a list of one
+            "Gather" when known => [.. parts[1].Select(i => parts[0][(int)(i < 0 ? parts[0].Length + i : i)])],
+            "Concat" when known => [.. parts.SelectMany(part => part)],
+            "Unsqueeze" or "Squeeze" or "Cast" or "Identity" when known => parts[0], // a number, or a list of one
             _ => null,
         };
         if (shape is null) return false;
@@ -114,9 +115,8 @@ internal sealed class OnnxImporter
 
     public static string NameOf(NodeProto node) => node.Name.Length > 0 ? node.Name : node.Output[0];
 
-    /// <summary>The one node that reads a node's value; null where several do, or none, or where it is an output of the graph.</summary>
-    public NodeProto? OnlyReader(NodeProto node) =>
-        _readers[node.Output[0]].ToArray() is [var reader] && _graph.Output.All(output => output.Name != node.Output[0]) ? reader : null;
+    /// <summary>The one needed node that reads a node's value; null where several do, or none: the value is the end.</summary>
+    public NodeProto? OnlyReader(NodeProto node) => _readers[node.Output[0]].ToArray() is [var reader] ? reader : null;
 
     private string Found(string output)
     {
@@ -146,15 +146,17 @@ internal sealed class OnnxImporter
         var shape = network.Shape;
         var value = got.Length switch
         {
-            3 when shape.IsImage && got[0] == shape.Channels => ImportedValue.ChannelsFirst(network),
-            3 when shape.IsImage && got[2] == shape.Channels => ImportedValue.Plain(network), // TensorFlow's
-            2 when shape.IsSequence && got[1] == shape.Channels => ImportedValue.Plain(network),
-            1 when got[0] == shape.Size && shape.IsVector => ImportedValue.Plain(network),
-            1 when got[0] == shape.Size => Flat(network),
+            3 when shape.IsImage && Is(got[0], shape.Channels) => ImportedValue.ChannelsFirst(network),
+            3 when shape.IsImage && Is(got[2], shape.Channels) => ImportedValue.Plain(network), // TensorFlow's
+            2 when shape.IsSequence && Is(got[1], shape.Channels) => ImportedValue.Plain(network),
+            1 when shape.IsVector && Is(got[0], shape.Size) => ImportedValue.Plain(network),
+            1 when Is(got[0], shape.Size) => Flat(network),
             _ => null,
         };
         return value ?? throw new ArgumentException(
-            $"ImportOnnx: {_file}: expected a network that ends in {(got.Length == 3 ? $"an image of {(got[2] < got[0] ? got[2] : got[0])} channels" : $"[{string.Join(", ", got)}]")}, the input '{input.Name}' of the model, got {shape.Described}; start from Network.Image(height, width, channels) or Network.Vector(size).");
+            $"ImportOnnx: {_file}: expected a network that ends in what the model takes, '{input.Name}' [{string.Join(", ", (string[])["N", .. got.Select(d => d == 0 ? "any" : $"{d}")])}], got {shape.Described}; start from Network.Image(height, width, channels) or Network.Vector(size).");
+
+        static bool Is(long size, int here) => size == 0 || size == here;
     }
 
     /// <summary>A model that takes an image as a vector takes it in the order of the feature column.</summary>
