@@ -71,6 +71,29 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
         return IsCached ? new CachedPass(_store, order, _order) : new WindowPass(Reader(), accepts, _store, order);
     }
 
+    /// <summary>These rows with features that are computed of theirs, all in memory, where they must <see cref="Fit"/>. The memory of the old ones is given back.</summary>
+    /// <param name="others">The columns, as if the new features were one.</param>
+    /// <param name="batchRows">Of which so many are computed at once.</param>
+    /// <param name="compute">Gives the new features of a batch, one row after the other.</param>
+    public RowSet With(TrainingColumns others, int batchRows, Func<Batch, float[]> compute, CancellationToken token)
+    {
+        var computed = new RowSet(data, others, precision, classWeights, accepts, cacheBytes, where) { HasChecksum = HasChecksum, Rows = Rows, Weight = Weight, Checksum = Checksum, Classes = Classes };
+        using (var pass = InOrder())
+        {
+            var batch = NewBatch(batchRows);
+            while (pass.Fill(batch, token))
+            {
+                float[] features = compute(batch);
+                for (int i = 0; i < batch.RowCount; i++) computed._store.Add(features.AsSpan(i * others.FeatureCount, others.FeatureCount), batch, i);
+            }
+        }
+        _store.Release();
+        return computed;
+    }
+
+    /// <summary>Whether rows of so many features fit in memory.</summary>
+    public bool Fit(TrainingColumns others) => new RowStore(others, precision, cacheBytes).Capacity >= Rows;
+
     /// <summary>The rows in memory, where that is all of them; null where not.</summary>
     public RowStore? Store => IsCached ? _store : null;
 

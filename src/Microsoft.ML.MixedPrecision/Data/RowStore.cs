@@ -50,22 +50,30 @@ internal sealed class RowStore
         _chunks.Clear();
     }
 
-    public void Add(RowReader row)
+    public void Add(RowReader row) => Set(NewSlot(), row);
+
+    /// <summary>Adds a row of a batch with other features.</summary>
+    public void Add(ReadOnlySpan<float> features, Batch batch, int index) =>
+        Set(NewSlot(), features, _classes ? batch.Classes[index] : 0, _classes ? [] : batch.Values.AsSpan(index * _labelValues, _labelValues), batch.Weights[index]);
+
+    /// <summary>Puts a row into the place of another.</summary>
+    public void Set(int slot, RowReader row) => Set(slot, row.Features, row.Class, row.Values, row.Weight);
+
+    private void Set(int slot, ReadOnlySpan<float> features, int label, ReadOnlySpan<float> values, float weight)
+    {
+        var (chunk, i) = Find(slot);
+        if (_half) TensorPrimitives.ConvertToHalf(features, chunk.Halves.AsSpan(i * _features, _features));
+        else features.CopyTo(chunk.Singles.AsSpan(i * _features, _features));
+        if (_classes) chunk.Classes[i] = label;
+        else values.CopyTo(chunk.Values.AsSpan(i * _labelValues, _labelValues));
+        chunk.Weights[i] = weight;
+    }
+
+    private int NewSlot()
     {
         if (IsFull) throw new InvalidOperationException($"The store holds its {Capacity} rows already.");
         if (Count == _chunks.Count * _chunkRows) _chunks.Add(new RowChunk(_chunkRows, _features, _labelValues, _half, _classes));
-        Set(Count++, row);
-    }
-
-    /// <summary>Puts a row into the place of another.</summary>
-    public void Set(int slot, RowReader row)
-    {
-        var (chunk, i) = Find(slot);
-        if (_half) TensorPrimitives.ConvertToHalf(row.Features, chunk.Halves.AsSpan(i * _features, _features));
-        else row.Features.CopyTo(chunk.Singles.AsSpan(i * _features, _features));
-        if (_classes) chunk.Classes[i] = row.Class;
-        else row.Values.CopyTo(chunk.Values.AsSpan(i * _labelValues, _labelValues));
-        chunk.Weights[i] = row.Weight;
+        return Count++;
     }
 
     /// <summary>Moves the last row into the place of another, and is one row smaller.</summary>

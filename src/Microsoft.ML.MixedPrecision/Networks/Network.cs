@@ -58,7 +58,7 @@ public sealed partial class Network
     {
         ArgumentNullException.ThrowIfNull(layer);
         foreach (var (node, name) in Node.UniqueNames(Node.Sorted()))
-            if (name == layer) return new Network(node, InputNode, InputFormat);
+            if (name == layer) return UpTo(node);
         throw new ArgumentException($"UpTo: expected the name of a layer, one of {string.Join(", ", LayerNames)}; got {layer}.", nameof(layer));
     }
 
@@ -87,6 +87,8 @@ public sealed partial class Network
         var node = new Node(null, [], shape, "Input");
         return new Network(node, node, format);
     }
+
+    internal Network UpTo(Node node) => new(node, InputNode, InputFormat);
 
     /// <summary>This network followed by one more op.</summary>
     internal Network Apply(Op op, string? name = null) => Apply(op, name, this);

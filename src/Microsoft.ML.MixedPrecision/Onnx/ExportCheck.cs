@@ -16,7 +16,7 @@ internal static class ExportCheck
     /// <param name="plan">Of the training.</param>
     public static IReadOnlyList<float[]> Outputs(TrainedNetwork trained, PlanOptions plan, Backend backend, Batch sample)
     {
-        var options = plan with { Precision = backend.Precision, Batch = sample.Weights.Length, KeepAll = true, ForwardOnly = true, TotalUpdates = 1, AccumulationSteps = 1 };
+        var options = plan with { Precision = backend.Precision, Batch = sample.Weights.Length, KeepAll = true, ForwardOnly = true, Begins = null, TotalUpdates = 1, AccumulationSteps = 1 };
         using var session = new TrainingSession(PlanBuilder.Build(trained.Network, options), backend, values: trained);
         return Outputs(session, sample);
     }

@@ -21,12 +21,15 @@ internal sealed class ExecutionPlan
     /// <summary>[batch, features], FP32, as the feature column has them: images in their pixel order.</summary>
     public required Tensor Features { get; init; }
 
+    /// <summary>Whether there are tokens among the features, which stay FP32.</summary>
+    public bool HasTokens => Options.Begins is null && Network.InputFormat.HasTokens;
+
     public required LossTargets Targets { get; init; }
 
     /// <summary>The network's output in the evaluation, [batch, outputs], working storage.</summary>
     public required Tensor Output { get; init; }
 
-    /// <summary>The outputs of all layers in the training, by layer: readable after it where the plan keeps all.</summary>
+    /// <summary>The outputs of all layers of the plan in the training, by layer: readable after it where the plan keeps all.</summary>
     public required IReadOnlyDictionary<string, Tensor> TrainOutputs { get; init; }
 
     /// <summary>The gradient of the network's input, NHWC, with the loss scale; null where it was not asked for.</summary>
@@ -35,7 +38,7 @@ internal sealed class ExecutionPlan
     /// <summary>The network's nodes with the names that are unique within this plan, inputs before what uses them.</summary>
     public required IReadOnlyList<(Node Node, string Name)> Layers { get; init; }
 
-    /// <summary>The outputs of all layers in the evaluation, by layer: readable after it where the plan keeps all.</summary>
+    /// <summary>The outputs of all layers of the plan in the evaluation, by layer: readable after it where the plan keeps all.</summary>
     public required IReadOnlyDictionary<string, Tensor> LayerOutputs { get; init; }
 
     public required ParameterBlock Parameters { get; init; }

@@ -10,12 +10,18 @@ internal sealed class ParameterBlock
     private const int Alignment = 128;
 
     /// <param name="layers">In the order of the network.</param>
-    public ParameterBlock(IReadOnlyList<(Node Node, string Layer, bool IsFrozen)> layers, PlanOptions options)
+    public ParameterBlock(IReadOnlyList<(Node Node, string Layer, LayerUse Use)> layers, PlanOptions options)
     {
         var (trained, frozen) = (new Row(), new Row());
         int number = 0;
-        foreach (var (node, layer, isFrozen) in layers)
-            foreach (var spec in node.Op!.Parameters(node.InputShapes)) (isFrozen ? frozen : trained).Add(node, $"{layer}.{spec.Name}", spec, number++);
+        foreach (var (node, layer, use) in layers)
+        {
+            foreach (var spec in node.Op!.Parameters(node.InputShapes))
+            {
+                if (use != LayerUse.Absent) (use == LayerUse.Frozen ? frozen : trained).Add(node, $"{layer}.{spec.Name}", spec, number);
+                number++; // an absent layer's too, so that what is drawn for those behind it is the same without it
+            }
+        }
         Length = checked((int)Math.Max(trained.Length, Alignment));
         Weights = Flat("Weights", ElementType.Working, Region.Parameters);
         bool separateMasters = options.Precision == Precision.Mixed && options.MasterWeights && !options.ForwardOnly;

@@ -6,6 +6,7 @@ internal sealed class PlanBuilder
     private readonly IReadOnlyList<Node> _nodes;
     private readonly IReadOnlyDictionary<Node, string> _names;
     private readonly IReadOnlySet<Node> _frozen;
+    private readonly HashSet<Node> _absent;
     private readonly HashSet<Node> _needGradient = [];
     private readonly Dictionary<(Node, int), PlannedParameter> _parameters = [];
     private readonly Dictionary<(Node, int), Tensor> _weights = [];
@@ -23,9 +24,10 @@ internal sealed class PlanBuilder
         _nodes = network.Node.Sorted();
         _names = Node.UniqueNames(_nodes);
         _frozen = Freeze.Before(network.Node);
+        _absent = options.Begins is { } first ? first.Sorted().Where(node => node != first).ToHashSet() : [];
         foreach (var node in _nodes.Where(n => !_frozen.Contains(n)))
             if (HasInputGradient || node.Inputs.Any(_needGradient.Contains) || node.Op?.Parameters(node.InputShapes).Count > 0) _needGradient.Add(node);
-        Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n], _frozen.Contains(n)))], options);
+        Block = new ParameterBlock([.. _nodes.Where(n => n.Op is not null).Select(n => (n, _names[n], _absent.Contains(n) ? LayerUse.Absent : _frozen.Contains(n) ? LayerUse.Frozen : LayerUse.Trained))], options);
         foreach (var group in Block.Parameters.GroupBy(p => p.Node))
         {
             foreach (var (i, parameter) in group.Index())
@@ -36,7 +38,7 @@ internal sealed class PlanBuilder
         }
         foreach (var group in Block.Frozen.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) _weights.Add((group.Key, i), parameter.Weight);
-        foreach (var node in _nodes.Where(n => n.Op is not null))
+        foreach (var node in _nodes.Where(n => n.Op is not null && !_absent.Contains(n)))
         {
             foreach (var (i, spec) in node.Op!.Buffers(node.InputShapes).Index())
             {
@@ -75,7 +77,7 @@ internal sealed class PlanBuilder
     private ExecutionPlan Build()
     {
         var optimizer = Options.Optimizer;
-        var features = new Tensor("Features", ElementType.Single, Region.Staging, Options.Batch, Network.InputShape.Size);
+        var features = new Tensor("Features", ElementType.Single, Region.Staging, Options.Batch, (Options.Begins?.Shape ?? Network.InputShape).Size);
         var targets = Options.Loss.NewTargets(Options.Batch, Network.Shape);
         var coefficients = new Tensor("Coefficients", ElementType.Single, Region.Parameters, Options.TotalUpdates, Optimizer.CoefficientCount);
 
@@ -90,7 +92,7 @@ internal sealed class PlanBuilder
             _phase = Phase.Loss;
             var gradient = LossSteps(targets, withGradient: true)!;
             Backward(gradient, saved);
-            trainOutputs = _nodes.ToDictionary(n => _names[n], n => _outputs[n]);
+            trainOutputs = _outputs.ToDictionary(o => _names[o.Key], o => o.Value);
             if (HasInputGradient) inputGradient = SumOfGradients(Network.InputNode);
         });
         var update = Section(() =>
@@ -111,9 +113,9 @@ internal sealed class PlanBuilder
         {
             Forward(features, training: false);
             _phase = Phase.Loss;
-            LossSteps(targets, withGradient: false);
+            if (!Options.WithoutLoss) LossSteps(targets, withGradient: false);
             output = _outputs[Network.Node];
-            layerOutputs = _nodes.ToDictionary(n => _names[n], n => _outputs[n]);
+            layerOutputs = _outputs.ToDictionary(o => _names[o.Key], o => o.Value);
         });
 
         return new ExecutionPlan
@@ -150,12 +152,12 @@ internal sealed class PlanBuilder
     private Dictionary<Node, IReadOnlyList<Tensor>> Forward(Tensor features, bool training)
     {
         var saved = new Dictionary<Node, IReadOnlyList<Tensor>>();
-        foreach (var node in _nodes)
+        foreach (var node in _nodes.Where(node => !_absent.Contains(node)))
         {
-            if (node.Op is null)
+            if (node.Op is null || node == Options.Begins)
             {
                 _phase = Phase.Input;
-                _outputs.Add(node, Network.InputFormat.HasTokens ? features : Ingested(features, node.Shape));
+                _outputs.Add(node, node.Op is null && Network.InputFormat.HasTokens ? features : Ingested(features, node.Shape, node.Op is null ? Network.InputFormat.PixelOrder : PixelOrder.Interleaved));
                 _phase = Phase.Forward;
                 continue;
             }
@@ -166,10 +168,10 @@ internal sealed class PlanBuilder
         return saved;
     }
 
-    private Tensor Ingested(Tensor features, Shape shape)
+    private Tensor Ingested(Tensor features, Shape shape, PixelOrder order)
     {
         var input = new Tensor("Input", ElementType.Working, Region.Activations, shape.Batched(Options.Batch));
-        Add(null, new Ingest(features, input, shape, Network.InputFormat.PixelOrder));
+        Add(null, new Ingest(features, input, shape, order));
         return input;
     }
 

@@ -44,6 +44,12 @@ internal sealed record PlanOptions(int Batch, Precision Precision, Loss Loss, Op
     /// <summary>Plans the evaluation alone: no gradients, masters or optimizer state. For checks of a model that is trained already.</summary>
     public bool ForwardOnly { get; init; }
 
+    /// <summary>A frozen layer whose values come in place of the features, so that nothing before it is in the plan; null for the whole network.</summary>
+    public Node? Begins { get; init; }
+
+    /// <summary>In a plan that only goes forward: leaves out the losses, for an output that is no answer.</summary>
+    public bool WithoutLoss { get; init; }
+
     /// <summary>Computes the gradient of the network's input too, into <see cref="ExecutionPlan.InputGradient"/>: for checks.</summary>
     public bool InputGradient { get; init; }
 

@@ -23,6 +23,18 @@ internal sealed record PlanStep(Phase Phase, string Layer, Kernel Kernel);
 /// <param name="Gradient">Working storage, with the loss scale.</param>
 internal sealed record PlannedParameter(Node Node, string Name, ParameterSpec Spec, int Number, Tensor Weight, Tensor Master, Tensor Gradient);
 
+/// <summary>What a plan does with a layer.</summary>
+internal enum LayerUse
+{
+    Trained,
+
+    /// <summary>It runs as in inference, and keeps its values.</summary>
+    Frozen,
+
+    /// <summary>It is before <see cref="PlanOptions.Begins"/>.</summary>
+    Absent,
+}
+
 /// <summary>A parameter that stays as it is: neither master nor gradient nor state.</summary>
 /// <param name="Number">As of a <see cref="PlannedParameter"/>.</param>
 /// <param name="Weight">Working storage.</param>

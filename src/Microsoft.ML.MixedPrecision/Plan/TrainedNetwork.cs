@@ -8,11 +8,18 @@ internal sealed class TrainedNetwork
     private readonly Dictionary<(Node, int), float[]> _parameters = [];
     private readonly Dictionary<(Node, int), float[]> _buffers = [];
 
+    private readonly IReadOnlySet<Node> _frozen;
+
     private TrainedNetwork(ExecutionPlan plan)
     {
+        _frozen = Freeze.Before(plan.Network.Node);
         (Network, Layers) = (plan.Network, plan.Layers);
-        foreach (var group in plan.Parameters.Frozen.Where(p => p.Node.Start is not null).GroupBy(p => p.Node))
-            foreach (var (i, _) in group.Index()) _parameters.Add((group.Key, i), group.Key.Start!.Parameters[i]);
+        foreach (var node in _frozen)
+        {
+            if (node.Start is not { } start) continue;
+            foreach (var (i, values) in start.Parameters.Index()) _parameters.Add((node, i), values);
+            foreach (var (i, values) in start.Buffers.Index()) _buffers.Add((node, i), values);
+        }
     }
 
     public Network Network { get; }
@@ -64,14 +71,16 @@ internal sealed class TrainedNetwork
         [.. node.Op!.Parameters(node.InputShapes).Select((_, i) => Parameter(node, i))],
         [.. node.Op.Buffers(node.InputShapes).Select((_, i) => Buffer(node, i))]));
 
+    private bool IsFrozenAsItCame(Node node) => node.Start is not null && _frozen.Contains(node);
+
     /// <summary>Where a plan has each of the values, and the array for it; not of those that are frozen as they came, which are the network's own.</summary>
     private IEnumerable<(Tensor Tensor, float[] Values)> Places(ExecutionPlan plan)
     {
         foreach (var group in plan.Parameters.Parameters.GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) yield return Place(_parameters, group.Key, i, parameter.Master);
-        foreach (var group in plan.Parameters.Frozen.Where(p => p.Node.Start is null).GroupBy(p => p.Node))
+        foreach (var group in plan.Parameters.Frozen.Where(p => !IsFrozenAsItCame(p.Node)).GroupBy(p => p.Node))
             foreach (var (i, parameter) in group.Index()) yield return Place(_parameters, group.Key, i, parameter.Weight);
-        foreach (var group in plan.Buffers.GroupBy(b => b.Node))
+        foreach (var group in plan.Buffers.Where(b => !IsFrozenAsItCame(b.Node)).GroupBy(b => b.Node))
             foreach (var (i, buffer) in group.Index()) yield return Place(_buffers, group.Key, i, buffer.Values);
 
         static (Tensor, float[]) Place(Dictionary<(Node, int), float[]> all, Node node, int index, Tensor tensor)

@@ -42,6 +42,28 @@ internal sealed class TrainingSession : IDisposable
         else Initialize();
     }
 
+    /// <summary>A session on a device, after a look whether it fits there.</summary>
+    /// <param name="optionsOf">The options of the plan with a batch of so many rows.</param>
+    /// <param name="create">Opens the device; it is disposed with the session, or where there is none.</param>
+    /// <exception cref="InvalidOperationException">It does not fit on the device; the message has the largest batch that does.</exception>
+    public static TrainingSession Open(Network network, int batch, Func<int, PlanOptions> optionsOf, Func<Backend> create)
+    {
+        var plan = PlanBuilder.Build(network, optionsOf(batch));
+        var backend = create();
+        var room = DeviceRoom.Of(backend);
+        try
+        {
+            Preflight.Check(plan, room, optionsOf);
+            return new TrainingSession(plan, backend);
+        }
+        catch (Exception e)
+        {
+            backend.Dispose();
+            if (e is DeviceMemoryException) throw Preflight.DoesNotFit(plan, room, optionsOf, e);
+            throw;
+        }
+    }
+
 #if DEBUG
     private const bool PoisonByDefault = true;
 #else
@@ -221,10 +243,11 @@ internal sealed class TrainingSession : IDisposable
     private void Stage(Batch batch)
     {
         _backend.Upload(Plan.Features, batch.Features);
+        _backend.Upload(_rows, new ReadOnlySpan<int>(in batch.RowCount));
+        if (Plan.Options.WithoutLoss) return;
         if (Plan.Targets.Labels.Element == ElementType.Int32) _backend.Upload(Plan.Targets.Labels, batch.Classes);
         else _backend.Upload(Plan.Targets.Labels, batch.Values);
         _backend.Upload(Plan.Targets.Weights, batch.Weights);
-        _backend.Upload(_rows, new ReadOnlySpan<int>(in batch.RowCount));
     }
 
     private void Run(BoundStep[] steps, StepProfiler? profiler)

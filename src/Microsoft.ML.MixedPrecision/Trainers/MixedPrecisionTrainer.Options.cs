@@ -124,6 +124,9 @@ public sealed partial class MixedPrecisionTrainer
         /// <summary>Bytes of rows kept in memory; fixed, so that a run is the same on every machine.</summary>
         internal long CacheBytes = 1L << 30;
 
+        /// <summary>See <see cref="FrozenRows"/>; false to show that it changes no bit.</summary>
+        internal bool ComputesFrozenOnce = true;
+
         /// <summary>How many times as long as its checkpoints take a training goes on before it writes another.</summary>
         internal int LeastTimePerCheckpoint = 20;
 

@@ -83,7 +83,9 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         PlanOptions? plan = null;
         try
         {
-            using var run = new TrainingRun(_options, network, loss, data, device, seed, new TrainingLog(channel), checkpoint);
+            var log = new TrainingLog(channel);
+            var frozen = FrozenRows.Of(data, network, columns, _options, device, seed, log);
+            using var run = new TrainingRun(_options, network, loss, frozen?.Data ?? data, device, seed, log, checkpoint, frozen?.Layer);
             plan = run.Plan.Options;
             (trained, report) = run.Run();
         } // frees the device before the export is checked there

@@ -24,7 +24,7 @@ public sealed class MixedPrecisionTransformer : ISingleFeaturePredictionTransfor
 
     /// <summary>
     /// The network that was trained, with the last layer that the trainer added and with the trained values: trained again it goes on from them, with an optimizer at its beginning, and
-    /// <see cref="Network.UpTo"/> cuts it for another task.
+    /// <see cref="Network.UpTo(string)"/> cuts it for another task.
     /// </summary>
     public Network Network => field ??= _gate.Trained;
 

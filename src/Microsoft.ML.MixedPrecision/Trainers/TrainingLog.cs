@@ -23,6 +23,9 @@ internal sealed class TrainingLog(IChannel channel)
         else Info($"The training rows do not fit in {options.CacheBytes:N0} bytes of memory: they are read again in each epoch.");
     }
 
+    public void Frozen(string layer, RowStore training, RowStore? validation) =>
+        Info($"What is frozen was computed once for all rows, up to '{layer}' ({(long)training.Count * training.RowBytes + (long)(validation?.Count ?? 0) * (validation?.RowBytes ?? 0):N0} bytes): each epoch trains on its values.");
+
     public void Resident(string which, RowStore rows) => Info($"The {which} rows are on the device ({(long)rows.Count * rows.RowBytes:N0} bytes): each batch is gathered there.");
 
     public void Resumed(CheckpointFile file, int epochs, int all) => Info($"Going on behind epoch {epochs} of {all}, from the checkpoint {file}.");

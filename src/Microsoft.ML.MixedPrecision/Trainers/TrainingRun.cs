@@ -25,6 +25,7 @@ internal sealed class TrainingRun : IDisposable
     private Task? _ordering;
     private readonly uint _seed;
     private readonly CheckpointFile? _checkpoint;
+    private readonly Node? _begins; // the layer whose values the rows have; null where they have features
     private readonly List<EpochReport> _epochs = [];
     private readonly Stopwatch _clock = new();
 
@@ -44,13 +45,13 @@ internal sealed class TrainingRun : IDisposable
     private int _resumed; // epochs that an earlier run trained
     private TimeSpan _before, _writing; // the time of those, and that checkpoints took
 
-    public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log, CheckpointFile? checkpoint = null)
+    public TrainingRun(MixedPrecisionTrainer.Options options, Network network, Loss loss, TrainingData data, DeviceChoice device, uint seed, TrainingLog log, CheckpointFile? checkpoint = null, Node? begins = null)
     {
-        (_options, _data, _device, _seed, _log, _checkpoint) = (options, data, device, seed, log, checkpoint);
+        (_options, _data, _device, _seed, _log, _checkpoint, _begins) = (options, data, device, seed, log, checkpoint, begins);
         Batches = (data.Training.Rows + options.BatchSize - 1) / options.BatchSize;
-        _plan = PlanBuilder.Build(network, NewPlanOptions(loss, options.BatchSize));
         _rule = new StoppingRule(options.EarlyStopping);
-        _session = Open(loss);
+        _session = TrainingSession.Open(network, options.BatchSize, batch => NewPlanOptions(loss, batch), () => device.Create(options.Precision));
+        _plan = _session.Plan;
         _order = data.Training.Store is { } store && _session.Keep(store) ? [.. Enumerable.Range(0, store.Count)] : null;
         _validationIsThere = data.Validation?.Store is { } validation && _session.KeepForEvaluation(validation);
         _ring = [.. Enumerable.Range(0, Prefetcher.Batches).Select(_ => data.Training.NewBatch(options.BatchSize))];
@@ -59,24 +60,6 @@ internal sealed class TrainingRun : IDisposable
 
     /// <summary>Of an epoch.</summary>
     private long Batches { get; }
-
-    /// <exception cref="InvalidOperationException">The plan does not fit on the device.</exception>
-    private TrainingSession Open(Loss loss)
-    {
-        var backend = _device.Create(_options.Precision);
-        var room = DeviceRoom.Of(backend);
-        try
-        {
-            Preflight.Check(_plan, room, batch => NewPlanOptions(loss, batch));
-            return new TrainingSession(_plan, backend);
-        }
-        catch (Exception e)
-        {
-            backend.Dispose();
-            if (e is DeviceMemoryException) throw Preflight.DoesNotFit(_plan, room, batch => NewPlanOptions(loss, batch), e);
-            throw;
-        }
-    }
 
     public ExecutionPlan Plan => _plan;
 
@@ -396,6 +379,7 @@ internal sealed class TrainingRun : IDisposable
             PassesPerEpoch = batches,
             Schedule = _options.Schedule ?? Schedule.Constant(),
             Seed = _seed,
+            Begins = _begins,
         };
     }
 

@@ -67,6 +67,23 @@ public sealed class DeviceLostTests
         }
     }
 
+    [TestMethod]
+    public void Before_the_first_epoch_while_what_is_frozen_is_computed_nothing_is_kept()
+    {
+        var ml = new MLContext(seed: 1);
+        var network = Learned.Of(TrainerData.Network).Freeze().Linear(TrainerData.Classes);
+        var options = TrainerData.Options(o => o.Network = network);
+        LosingBackend? device = null;
+        using var channel = ((IChannelProvider)ml).Start("DeviceLostTests");
+        var e = Assert.ThrowsExactly<DeviceLostException>(() => FrozenRows.Of(TrainingData.Load(TrainerData.Keyed(ml, 40), Columns, options, new SoftmaxCrossEntropy(), null, 1), network, Columns, options,
+            new DeviceChoice(precision => device = new LosingBackend(precision, 1, int.MaxValue), "for a test"), 1, new TrainingLog(channel)));
+        Assert.StartsWith("A device that goes away: lost before the first epoch, while what is frozen was computed (it went away). ", e.Message);
+        Assert.IsNull(e.Model);
+        Assert.IsTrue(device!.Abandoned);
+    }
+
+    private static readonly TrainingColumns Columns = new("Features", "Label", null, ScoringTask.Multiclass, TrainerData.Features, TrainerData.Classes);
+
     private static readonly Network Trained = TrainerData.Network.Linear(TrainerData.Classes);
 
     private static (TrainingLostException Error, LosingBackend Device) Train(int lostAfter, Action<MixedPrecisionTrainer.Options> change, int copiesUntilLost = int.MaxValue)
@@ -77,9 +94,8 @@ public sealed class DeviceLostTests
             o.Epochs = 6;
             change(o);
         });
-        var columns = new TrainingColumns("Features", "Label", null, ScoringTask.Multiclass, TrainerData.Features, TrainerData.Classes);
         var loss = new SoftmaxCrossEntropy();
-        var data = TrainingData.Load(TrainerData.Keyed(ml, 40), columns, options, loss, null, 1);
+        var data = TrainingData.Load(TrainerData.Keyed(ml, 40), Columns, options, loss, null, 1);
         LosingBackend? device = null;
         using var channel = ((IChannelProvider)ml).Start("DeviceLostTests");
         using var run = new TrainingRun(options, Trained, loss, data, new DeviceChoice(precision => device = new LosingBackend(precision, lostAfter, copiesUntilLost), "for a test"), 1, new TrainingLog(channel), options.CheckpointPath is { } path ? new CheckpointFile(path) : null);

@@ -31,7 +31,7 @@ internal sealed class ResidentRows : IResidentRows
         int width = plan.Features.Dimensions[1], values = classes ? 1 : plan.Targets.Labels.Dimensions[1];
         _order = New("Rows.Order", ElementType.Int32, _count);
         _cursor = New("Rows.Cursor", ElementType.Int32, CursorLength);
-        _features = New("Rows.Features", plan.Network.InputFormat.HasTokens ? ElementType.Single : ElementType.Working, _count, width);
+        _features = New("Rows.Features", plan.HasTokens ? ElementType.Single : ElementType.Working, _count, width);
         _labels = New("Rows.Labels", plan.Targets.Labels.Element, _count, values);
         _weights = New("Rows.Weights", ElementType.Single, _count);
         gpu.CopyIn(_features, rows.Chunks, chunk => chunk.FeatureBytes);

@@ -4,7 +4,7 @@ public sealed partial class Network
 {
     /// <summary>
     /// Everything up to here stays as it is: weights are not trained, batch norms take their running statistics and keep them, and nothing is dropped, as in inference. What lies behind is trained
-    /// on it, without gradients, master weights or optimizer state of what lies before. Only <see cref="Augment"/> still moves its images. A layer that is read by a branch beside this one, too, is frozen for both.
+    /// on it, without gradients, master weights or optimizer state of what lies before. Where nothing reads the input beside it and no image is moved before it, that is computed once for all epochs, as far as its values fit in memory (1 GiB). Only <see cref="Augment"/> still moves its images. A layer that is read by a branch beside this one, too, is frozen for both.
     /// For layers that learned already, in another training or from <see cref="ImportOnnx"/>; PyTorch's requires_grad_(False) and eval().
     /// </summary>
     /// <param name="name">The layer's name in messages; by default its kind and number.</param>
@@ -25,6 +25,33 @@ internal sealed class Freeze : Op
     public override Tensor Forward(ForwardPass pass) => pass.Input(0);
     public override void Backward(BackwardPass pass) => throw new InvalidOperationException("Nothing before a Freeze is trained: it has no gradient.");
     public override string Export(OnnxScope scope) => scope.Input(0);
+
+    /// <summary>
+    /// The last frozen point through which all that a network does with its input goes, if what is before it gives the same values for a row each time: they need be computed once only. Null where there is none,
+    /// where images are moved before it, or where it has values that are still to be drawn.
+    /// </summary>
+    public static Node? Cut(Node end)
+    {
+        var cut = end.Sorted().LastOrDefault(node => node.Op is Freeze);
+        if (cut is null || Reaches(end, cut)) return null;
+        var before = cut.Sorted();
+        bool drawn = before.Any(node => node.Start is null && node.Op is { } op && op.Parameters(node.InputShapes).Count + op.Buffers(node.InputShapes).Count > 0);
+        return drawn || before.Any(node => node.Op is Augment) || before.All(node => node.Start is null) ? null : cut;
+    }
+
+    /// <summary>Whether a node depends on the input but through another.</summary>
+    private static bool Reaches(Node node, Node without)
+    {
+        var seen = new HashSet<Node> { without };
+        var stack = new Stack<Node>([node]);
+        while (stack.TryPop(out var next))
+        {
+            if (!seen.Add(next)) continue;
+            if (next.Op is null) return true;
+            foreach (var input in next.Inputs) stack.Push(input);
+        }
+        return false;
+    }
 
     /// <summary>The nodes of a network that are not trained.</summary>
     public static IReadOnlySet<Node> Before(Node end) => end.Sorted().Where(node => node.Op is Freeze).SelectMany(node => node.Sorted()).ToHashSet();
