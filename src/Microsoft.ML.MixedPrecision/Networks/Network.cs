@@ -54,13 +54,7 @@ public sealed partial class Network
     /// <summary>The network up to one of its layers, that one included, with the values that it starts from: all but the head of a network that was trained, to build another on.</summary>
     /// <param name="layer">One of <see cref="LayerNames"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
-    public Network UpTo(string layer)
-    {
-        ArgumentNullException.ThrowIfNull(layer);
-        foreach (var (node, name) in Node.UniqueNames(Node.Sorted()))
-            if (name == layer) return UpTo(node);
-        throw new ArgumentException($"UpTo: expected the name of a layer, one of {string.Join(", ", LayerNames)}; got {layer}.", nameof(layer));
-    }
+    public Network UpTo(string layer) => UpTo(Layer(nameof(UpTo), layer));
 
     /// <summary>A network that takes a vector.</summary>
     /// <param name="size">Its elements, at least 1.</param>
@@ -89,6 +83,14 @@ public sealed partial class Network
     }
 
     internal Network UpTo(Node node) => new(node, InputNode, InputFormat);
+
+    private Node Layer(string method, string layer)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        foreach (var (node, name) in Node.UniqueNames(Node.Sorted()))
+            if (name == layer) return node;
+        throw new ArgumentException($"{method}: expected the name of a layer, one of {string.Join(", ", LayerNames)}; got {layer}.", nameof(layer));
+    }
 
     /// <summary>This network followed by one more op.</summary>
     internal Network Apply(Op op, string? name = null) => Apply(op, name, this);

@@ -7,13 +7,11 @@ internal sealed class TrainedNetwork
 {
     private readonly Dictionary<(Node, int), float[]> _parameters = [];
     private readonly Dictionary<(Node, int), float[]> _buffers = [];
-
     private readonly IReadOnlySet<Node> _frozen;
 
     private TrainedNetwork(ExecutionPlan plan)
     {
-        _frozen = Freeze.Before(plan.Network.Node);
-        (Network, Layers) = (plan.Network, plan.Layers);
+        (Network, Layers, _frozen) = (plan.Network, plan.Layers, Freeze.Before(plan.Network.Node));
         foreach (var node in _frozen)
         {
             if (node.Start is not { } start) continue;

@@ -63,6 +63,23 @@ public sealed class FreezeTests
     }
 
     [TestMethod]
+    public void A_network_is_frozen_up_to_one_of_its_layers_and_thawed()
+    {
+        var network = Learned.Of(Network.Vector(4).Linear(8).Relu().Linear(5).BatchNorm());
+        var half = network.FreezeUpTo("Relu1");
+        CollectionAssert.AreEqual(new[] { "Input", "Linear1", "Relu1", "Freeze", "Linear2", "BatchNorm1" }, half.LayerNames.ToArray());
+        Assert.AreEqual(8 * 5 + 5 + 2 * 5, half.ParameterCount);
+        foreach (var thawed in (Network[])[half.Unfreeze(), network.FreezeUpTo("BatchNorm1").Unfreeze(), half.FreezeUpTo("Linear2").Unfreeze()])
+        {
+            CollectionAssert.AreEqual(network.LayerNames.ToArray(), thawed.LayerNames.ToArray());
+            Assert.IsTrue(network.Node.Sorted().Zip(thawed.Node.Sorted()).All(pair => ReferenceEquals(pair.First.Start, pair.Second.Start)));
+            Assert.AreEqual(network.ParameterCount, thawed.ParameterCount);
+        }
+        Assert.AreEqual(0, network.FreezeUpTo("BatchNorm1").ParameterCount);
+        Assert.StartsWith("FreezeUpTo: expected the name of a layer, one of Input, Linear1, Relu1, Linear2, BatchNorm1; got Relu2.", Assert.ThrowsExactly<ArgumentException>(() => network.FreezeUpTo("Relu2")).Message);
+    }
+
+    [TestMethod]
     public void Images_are_still_moved_and_nothing_is_dropped()
     {
         var network = Network.Image(6, 6, 1, PixelOrder.Interleaved).Augment(2, flip: true).Dropout(0.5f).Freeze().Flatten().Linear(1);

@@ -10,6 +10,19 @@ public sealed partial class Network
     /// <param name="name">The layer's name in messages; by default its kind and number.</param>
     public Network Freeze(string? name = null) => Apply(new Freeze(), name);
 
+    /// <summary>The same network, frozen up to one of its layers, that one included; what lies behind it is trained on from the values that it has.</summary>
+    /// <param name="layer">One of <see cref="LayerNames"/>.</param>
+    /// <exception cref="ArgumentException">There is no such layer.</exception>
+    public Network FreezeUpTo(string layer)
+    {
+        var last = Layer(nameof(FreezeUpTo), layer);
+        return Rebuilt((node, inputs) =>
+        {
+            var copy = new Node(node.Op, inputs, node.Shape, node.Name, node.Start);
+            return node == last ? new Node(new Freeze(), [copy], node.Shape, nameof(Microsoft.ML.MixedPrecision.Freeze)) : copy;
+        });
+    }
+
     /// <summary>The same network without what froze it, from the same values: to train all of it on, after the head has learned, at a lower rate.</summary>
     public Network Unfreeze() => Rebuilt((node, inputs) => node.Op is Freeze ? inputs[0] : new Node(node.Op, inputs, node.Shape, node.Name, node.Start));
 }
