@@ -90,7 +90,7 @@ public sealed class BranchTests
     public void Say_what_does_not_fit()
     {
         var image = Network.Image(4, 4, 2);
-        Message("Multiply 'm': expected two branches of one shape, 4x4x2, got 2x2x2; bring the second branch to the shape of the first.", () => image.Multiply(image.MaxPool2d(2), "m"));
+        Message("Multiply 'm': expected two branches of one shape, 4x4x2, or a vector of its 2 channels, got 2x2x2; bring the second branch to the shape of the first.", () => image.Multiply(image.MaxPool2d(2), "m"));
         Message("Add 'a': expected two branches of one shape, 4x4x2, got 4x4x5; bring the second branch to the shape of the first, for instance with a 1x1 Conv2d of the same stride.", () => image.Add(image.Conv2d(5, 1), "a"));
         Message("Concat 'Concat1': expected images of 4x4 pixels, got an image 2x2x2; bring all branches to one size; Flatten() makes vectors.", () => Network.Concat(image, image.MaxPool2d(2)));
         Message("Concat 'Concat1': expected vectors, got an image 4x4x2; bring all branches to one size; Flatten() makes vectors.", () => Network.Concat(image.Flatten(), image));
