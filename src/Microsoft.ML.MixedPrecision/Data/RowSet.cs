@@ -71,7 +71,7 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
         return IsCached ? new CachedPass(_store, order, _order) : new WindowPass(Reader(), accepts, _store, order);
     }
 
-    /// <summary>These rows with features that are computed of theirs, all in memory, where they must <see cref="Fit"/>. The memory of the old ones is given back.</summary>
+    /// <summary>These rows with features that are computed of theirs, all in memory, for which there must be room. The memory of the old ones is given back.</summary>
     /// <param name="others">The columns, as if the new features were one.</param>
     /// <param name="batchRows">Of which so many are computed at once.</param>
     /// <param name="compute">Gives the new features of a batch, one row after the other.</param>
@@ -92,7 +92,7 @@ internal sealed class RowSet(IDataView data, TrainingColumns columns, Precision 
     }
 
     /// <summary>Whether rows of so many features fit in memory.</summary>
-    public bool Fit(TrainingColumns others) => new RowStore(others, precision, cacheBytes).Capacity >= Rows;
+    public bool HasRoomFor(TrainingColumns others) => new RowStore(others, precision, cacheBytes).Capacity >= Rows;
 
     /// <summary>The rows in memory, where that is all of them; null where not.</summary>
     public RowStore? Store => IsCached ? _store : null;

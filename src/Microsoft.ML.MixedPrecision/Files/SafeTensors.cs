@@ -29,7 +29,7 @@ internal static class SafeTensors
         stream.Write(length);
         stream.Write(text);
         stream.Write("        "u8[..padding]);
-        foreach (var (_, _, values) in tensors) stream.Write(new FloatBytes(LittleEndian(values)).Memory.Span);
+        foreach (var (_, _, values) in tensors) stream.Write(MemoryMarshal.AsBytes<float>(LittleEndian.Of(values)));
     }
 
     /// <exception cref="InvalidDataException">It is another file, or a part of one, or has numbers of another type.</exception>
@@ -69,20 +69,12 @@ internal static class SafeTensors
         {
             var halves = new Half[count];
             stream.ReadExactly(MemoryMarshal.AsBytes(halves.AsSpan()));
-            if (!BitConverter.IsLittleEndian) BinaryPrimitives.ReverseEndianness(MemoryMarshal.Cast<Half, ushort>(halves), MemoryMarshal.Cast<Half, ushort>(halves.AsSpan()));
+            LittleEndian.Turn<Half>(halves);
             return [.. halves.Select(half => (float)half)];
         }
         var values = new float[count];
         stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
-        return LittleEndian(values);
-    }
-
-    private static float[] LittleEndian(float[] values)
-    {
-        if (BitConverter.IsLittleEndian) return values;
-        values = [.. values];
-        var words = MemoryMarshal.Cast<float, uint>(values.AsSpan());
-        BinaryPrimitives.ReverseEndianness(words, words);
+        LittleEndian.Turn<float>(values);
         return values;
     }
 }

@@ -100,15 +100,15 @@ public sealed partial class Network
 
     /// <summary>The same network, all of whose layers start from what these values are for each.</summary>
     internal Network StartingFrom(Func<Node, StartValues?> values) => Rebuilt((node, inputs) =>
-        new Node(node.Op, inputs, node.Shape, node.Name, node.Op is not null && values(node) is { } start ? Fitting(node, start) : null));
+        new Node(node.Op, inputs, node.Shape, node.Name, values(node) is { } start ? Fitting(node, start) : null));
 
-    /// <summary>A network like this one, of other nodes.</summary>
-    /// <param name="rebuild">Given a node of this one, and what its inputs have become.</param>
+    /// <summary>A network like this one, of other layers behind the same input.</summary>
+    /// <param name="rebuild">Given a layer of this one, and what its inputs have become.</param>
     private Network Rebuilt(Func<Node, IReadOnlyList<Node>, Node> rebuild)
     {
         var rebuilt = new Dictionary<Node, Node>();
-        foreach (var node in Node.Sorted()) rebuilt.Add(node, rebuild(node, [.. node.Inputs.Select(input => rebuilt[input])]));
-        return new Network(rebuilt[Node], rebuilt[InputNode], InputFormat);
+        foreach (var node in Node.Sorted()) rebuilt.Add(node, node.Op is null ? node : rebuild(node, [.. node.Inputs.Select(input => rebuilt[input])]));
+        return new Network(rebuilt[Node], InputNode, InputFormat);
     }
 
     /// <returns>The values; null for a layer that has none.</returns>

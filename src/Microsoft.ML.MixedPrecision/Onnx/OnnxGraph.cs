@@ -89,8 +89,7 @@ internal sealed class OnnxGraph
             while (Half.IsFinite(halves[i])) i++;
             throw new InvalidOperationException($"'{name}', element {i}: expected a value that half precision can hold (up to 65504), got {values[i]}; export with OnnxPrecision.Single.");
         }
-        var words = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
-        if (!BitConverter.IsLittleEndian) BinaryPrimitives.ReverseEndianness(words, words);
+        LittleEndian.Turn(halves);
         return Constant(name, TensorProto.Types.DataType.Float16, bytes, values.Length, dimensions);
     }
 
@@ -99,13 +98,7 @@ internal sealed class OnnxGraph
     public string Single(string name, float[] values, params ReadOnlySpan<int> dimensions)
     {
         CheckFinite(name, values);
-        if (!BitConverter.IsLittleEndian)
-        {
-            values = [.. values];
-            var words = MemoryMarshal.Cast<float, uint>(values.AsSpan());
-            BinaryPrimitives.ReverseEndianness(words, words);
-        }
-        return Constant(name, TensorProto.Types.DataType.Float, new FloatBytes(values).Memory, values.Length, dimensions);
+        return Constant(name, TensorProto.Types.DataType.Float, new FloatBytes(LittleEndian.Of(values)).Memory, values.Length, dimensions);
     }
 
     /// <summary>A scalar in the working precision.</summary>

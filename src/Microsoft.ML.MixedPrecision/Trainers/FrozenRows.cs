@@ -10,13 +10,13 @@ internal static class FrozenRows
 {
     /// <returns>The rows, and the layer whose values they have now; null where nothing is frozen, or not all up to one point (<see cref="Freeze.Cut"/>), or where they do not fit in memory.</returns>
     /// <exception cref="InvalidOperationException">The frozen layers do not fit on the device.</exception>
-    public static (TrainingData Data, Node Layer)? Of(TrainingData data, Network network, TrainingColumns columns, MixedPrecisionTrainer.Options options, DeviceChoice device, uint seed, TrainingLog log)
+    public static (TrainingData Data, Node Layer)? Of(TrainingData data, Network network, TrainingColumns columns, MixedPrecisionTrainer.Options options, DeviceChoice device, TrainingLog log)
     {
         if (!options.ComputesFrozenOnce || Freeze.Cut(network.Node) is not { } cut) return null;
         var computed = columns with { FeatureCount = cut.Shape.Size, Format = new(PixelOrder.Interleaved), Tokens = null };
-        if (!data.Training.Fit(computed) || data.Validation?.Fit(computed) == false) return null;
+        if (!data.Training.HasRoomFor(computed) || data.Validation?.HasRoomFor(computed) == false) return null;
 
-        PlanOptions OptionsOf(int batch) => new(batch, options.Precision, new MeanSquaredError(), MixedPrecisionTrainer.DefaultOptimizer()) { ForwardOnly = true, WithoutLoss = true, Seed = seed };
+        PlanOptions OptionsOf(int batch) => new(batch, options.Precision, new MeanSquaredError(), MixedPrecisionTrainer.DefaultOptimizer()) { ForwardOnly = true, WithoutLoss = true };
         using var session = TrainingSession.Open(network.UpTo(cut), options.BatchSize, OptionsOf, () => device.Create(options.Precision));
         float[] values = new float[session.Plan.Output.Length];
         try

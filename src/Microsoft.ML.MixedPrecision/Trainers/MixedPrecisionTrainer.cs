@@ -84,7 +84,7 @@ public sealed partial class MixedPrecisionTrainer : IEstimator<MixedPrecisionTra
         try
         {
             var log = new TrainingLog(channel);
-            var frozen = FrozenRows.Of(data, network, columns, _options, device, seed, log);
+            var frozen = FrozenRows.Of(data, network, columns, _options, device, log);
             using var run = new TrainingRun(_options, network, loss, frozen?.Data ?? data, device, seed, log, checkpoint, frozen?.Layer);
             plan = run.Plan.Options;
             (trained, report) = run.Run();

@@ -201,6 +201,7 @@ public sealed class ImportTests
                 (image, "node 'node y' (Conv) of model.onnx: expected 8 channels, got 4", new ForeignGraph(13, "x", 4, 3, 3).Weights("w", [4, 8, 1, 1]).Node("Conv", "y", ["x", "w"])),
                 (image, "node 'node y' (MaxPool) of model.onnx: expected as much padding at the end as at the beginning, or an end that no window reaches, and no window beyond it (ceil_mode), got pads [0, 0, 0, 0] of an image 3x3", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("strides", new[] { 2, 2 }), ("ceil_mode", 1))),
                 (image, "node 'node y' (Pad) of model.onnx: expected no padding, or zeros around an image before an AveragePool, got pads [0, 0, 1, 1, 0, 0, 1, 1]", new ForeignGraph(13, "x", 4, 3, 3).Integers("p", 0, 0, 1, 1, 0, 0, 1, 1).Node("Pad", "y", ["x", "p"])),
+                (image, "node 'node p' (Pad) of model.onnx: expected no padding, or zeros around an image before an AveragePool, got pads [0, 0, 1, 1, 0, 0, 1, 1]", new ForeignGraph(13, "x", 4, 3, 3).Integers("n", 0, 0, 1, 1, 0, 0, 1, 1).Node("Pad", "p", ["x", "n"]).Node("AveragePool", "y", ["p"], ("kernel_shape", new[] { 2, 2 }), ("ceil_mode", 1))),
                 (image, "node 'node y' (Clip) of model.onnx: expected a range from 0 to 6, or from 0 on, got -1 to 6", new ForeignGraph(6, "x", 4, 3, 3).Node("Clip", "y", ["x"], ("min", -1f), ("max", 6f))),
                 (image, "node 'node y' (HardSigmoid) of model.onnx: expected alpha = 1/6 and beta = 0.5, got 0.2 and 0.5", new ForeignGraph(6, "x", 4, 3, 3).Node("HardSigmoid", "y", ["x"])),
                 (image, "node 'node y' (MaxPool) of model.onnx: expected a dilation of 1, got 2", new ForeignGraph(13, "x", 4, 3, 3).Node("MaxPool", "y", ["x"], ("kernel_shape", new[] { 2, 2 }), ("dilations", new[] { 2, 2 }))),
@@ -236,6 +237,8 @@ public sealed class ImportTests
         Assert.ThrowsExactly<FileNotFoundException>(() => Network.Vector(6).ImportOnnx(System.IO.Path.Combine(_folder, "none.onnx")));
         new ForeignGraph(13, "x", 4).Weights("w", [4, 2], write: (t, v) => t.FloatData.AddRange(v[..3])).Node("MatMul", "y", ["x", "w"]).Save(Path, "y");
         Assert.AreEqual("ImportOnnx: constant 'w': expected 8 numbers for [4x2], got 3; the file is broken.", Assert.ThrowsExactly<InvalidDataException>(() => Network.Vector(4).ImportOnnx(Path)).Message);
+        new ForeignGraph(13, "x", 4).Weights("w", [4, 2], write: (t, v) => ForeignGraph.Raw(t, v[..5])).Node("MatMul", "y", ["x", "w"]).Save(Path, "y");
+        Assert.AreEqual("ImportOnnx: constant 'w': expected 8 numbers for [4x2], got 5; the file is broken.", Assert.ThrowsExactly<InvalidDataException>(() => Network.Vector(4).ImportOnnx(Path)).Message);
     }
 
     [TestMethod]

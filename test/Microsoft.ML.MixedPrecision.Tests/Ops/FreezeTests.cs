@@ -67,7 +67,7 @@ public sealed class FreezeTests
     {
         var network = Learned.Of(Network.Vector(4).Linear(8).Relu().Linear(5).BatchNorm());
         var half = network.FreezeUpTo("Relu1");
-        CollectionAssert.AreEqual(new[] { "Input", "Linear1", "Relu1", "Freeze", "Linear2", "BatchNorm1" }, half.LayerNames.ToArray());
+        CollectionAssert.AreEqual(new[] { "Input", "Linear1", "Relu1", "Freeze1", "Linear2", "BatchNorm1" }, half.LayerNames.ToArray());
         Assert.AreEqual(8 * 5 + 5 + 2 * 5, half.ParameterCount);
         foreach (var thawed in (Network[])[half.Unfreeze(), network.FreezeUpTo("BatchNorm1").Unfreeze(), half.FreezeUpTo("Linear2").Unfreeze()])
         {
@@ -76,6 +76,8 @@ public sealed class FreezeTests
             Assert.AreEqual(network.ParameterCount, thawed.ParameterCount);
         }
         Assert.AreEqual(0, network.FreezeUpTo("BatchNorm1").ParameterCount);
+        CollectionAssert.AreEqual(network.LayerNames.ToArray(), network.FreezeUpTo("Input").LayerNames.ToArray());
+        Assert.AreEqual(4 + 5, Network.Concat(half.UpTo("Input"), half, network.UpTo("Input")).Shape.Size - 4, "They still share their input.");
         Assert.StartsWith("FreezeUpTo: expected the name of a layer, one of Input, Linear1, Relu1, Linear2, BatchNorm1; got Relu2.", Assert.ThrowsExactly<ArgumentException>(() => network.FreezeUpTo("Relu2")).Message);
     }
 

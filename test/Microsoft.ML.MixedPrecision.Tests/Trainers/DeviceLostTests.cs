@@ -76,7 +76,7 @@ public sealed class DeviceLostTests
         LosingBackend? device = null;
         using var channel = ((IChannelProvider)ml).Start("DeviceLostTests");
         var e = Assert.ThrowsExactly<DeviceLostException>(() => FrozenRows.Of(TrainingData.Load(TrainerData.Keyed(ml, 40), Columns, options, new SoftmaxCrossEntropy(), null, 1), network, Columns, options,
-            new DeviceChoice(precision => device = new LosingBackend(precision, 1, int.MaxValue), "for a test"), 1, new TrainingLog(channel)));
+            new DeviceChoice(precision => device = new LosingBackend(precision, 1, int.MaxValue), "for a test"), new TrainingLog(channel)));
         Assert.StartsWith("A device that goes away: lost before the first epoch, while what is frozen was computed (it went away). ", e.Message);
         Assert.IsNull(e.Model);
         Assert.IsTrue(device!.Abandoned);

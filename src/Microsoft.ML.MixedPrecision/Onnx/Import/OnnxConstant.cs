@@ -1,5 +1,6 @@
-using System.Buffers.Binary;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using Google.Protobuf;
 using Microsoft.ML.MixedPrecision.OnnxProto;
 using DataType = Microsoft.ML.MixedPrecision.OnnxProto.TensorProto.Types.DataType;
 
@@ -16,19 +17,14 @@ internal sealed class OnnxConstant(TensorProto proto)
     /// <exception cref="NotSupportedException">It has others, or lies in another file.</exception>
     public float[] Singles()
     {
-        ReadOnlySpan<byte> raw = Raw;
-        var values = new float[Length];
         switch ((DataType)proto.DataType)
         {
-            case DataType.Float when raw.IsEmpty:
-                return Whole([.. proto.FloatData]);
             case DataType.Float:
-                for (int i = 0; i < values.Length; i++) values[i] = BinaryPrimitives.ReadSingleLittleEndian(raw[(4 * i)..]);
-                return values;
-            case DataType.Float16 when raw.IsEmpty:
-                return Whole([.. proto.Int32Data.Select(bits => (float)BitConverter.Int16BitsToHalf((short)bits))]);
+                return Whole([.. proto.FloatData]);
             case DataType.Float16:
-                for (int i = 0; i < values.Length; i++) values[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(raw[(2 * i)..]);
+                var halves = Whole<Half>([.. proto.Int32Data.Select(bits => BitConverter.Int16BitsToHalf((short)bits))]);
+                var values = new float[halves.Length];
+                TensorPrimitives.ConvertToSingle(halves, values);
                 return values;
             default:
                 throw Unreadable("FP32 or FP16 numbers");
@@ -40,24 +36,32 @@ internal sealed class OnnxConstant(TensorProto proto)
     public OnnxConstant Transposed()
     {
         if (Dimensions is not [var rows, var columns]) throw new NotSupportedException($"ImportOnnx: constant '{proto.Name}': expected a matrix to transpose, got [{string.Join('x', Dimensions)}].");
-        var turned = new TensorProto { Name = proto.Name, DataType = (int)DataType.Float, Dims = { columns, rows } };
-        float[] values = Singles();
+        float[] values = Singles(), turned = new float[values.Length];
         for (int column = 0; column < columns; column++)
-            for (int row = 0; row < rows; row++) turned.FloatData.Add(values[row * columns + column]);
-        return new OnnxConstant(turned);
+            for (int row = 0; row < rows; row++) turned[column * rows + row] = values[row * columns + column];
+        return new OnnxConstant(new TensorProto { Name = proto.Name, DataType = (int)DataType.Float, Dims = { columns, rows }, RawData = UnsafeByteOperations.UnsafeWrap(new FloatBytes(LittleEndian.Of(turned)).Memory) });
     }
 
     /// <summary>INT64 numbers: shapes, axes.</summary>
     /// <exception cref="NotSupportedException">It has others, or lies in another file.</exception>
     public long[] Integers()
     {
-        if ((DataType)proto.DataType != DataType.Int64) throw Unreadable("INT64 numbers");
-        return Raw.IsEmpty ? Whole([.. proto.Int64Data]) : BitConverter.IsLittleEndian ? MemoryMarshal.Cast<byte, long>(Raw).ToArray() : throw new PlatformNotSupportedException("Expected a little-endian processor.");
+        return (DataType)proto.DataType == DataType.Int64 ? Whole([.. proto.Int64Data]) : throw Unreadable("INT64 numbers");
     }
 
-    private ReadOnlySpan<byte> Raw => proto.DataLocation == TensorProto.Types.DataLocation.Default ? proto.RawData.Span : throw Unreadable("its numbers within the file");
-
-    private T[] Whole<T>(T[] values) => values.Length == Length ? values : throw new InvalidDataException($"ImportOnnx: constant '{proto.Name}': expected {Length} numbers for [{string.Join('x', Dimensions)}], got {values.Length}; the file is broken.");
+    /// <summary>All numbers, from the file's bytes where it has them as such.</summary>
+    /// <param name="listed">The numbers that it has one by one; none where it has bytes.</param>
+    private T[] Whole<T>(T[] listed) where T : unmanaged
+    {
+        if (proto.DataLocation != TensorProto.Types.DataLocation.Default) throw Unreadable("its numbers within the file");
+        T[] values = listed;
+        if (!proto.RawData.IsEmpty)
+        {
+            values = MemoryMarshal.Cast<byte, T>(proto.RawData.Span).ToArray();
+            LittleEndian.Turn<T>(values);
+        }
+        return values.Length == Length ? values : throw new InvalidDataException($"ImportOnnx: constant '{proto.Name}': expected {Length} numbers for [{string.Join('x', Dimensions)}], got {values.Length}; the file is broken.");
+    }
 
     private NotSupportedException Unreadable(string expected) => new(
         $"ImportOnnx: constant '{proto.Name}': expected {expected}, got {(proto.DataLocation == TensorProto.Types.DataLocation.External ? "a file beside it" : $"numbers of ONNX type {proto.DataType}")}; export the model as one file in FP32 or FP16.");

@@ -10,7 +10,7 @@ public sealed partial class Network
     /// <param name="name">The layer's name in messages; by default its kind and number.</param>
     public Network Freeze(string? name = null) => Apply(new Freeze(), name);
 
-    /// <summary>The same network, frozen up to one of its layers, that one included; what lies behind it is trained on from the values that it has.</summary>
+    /// <summary>The same network, frozen up to one of its layers, that one included; what lies behind it is trained on from the values that it has. Up to "Input" nothing is frozen.</summary>
     /// <param name="layer">One of <see cref="LayerNames"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     public Network FreezeUpTo(string layer)
@@ -19,7 +19,7 @@ public sealed partial class Network
         return Rebuilt((node, inputs) =>
         {
             var copy = new Node(node.Op, inputs, node.Shape, node.Name, node.Start);
-            return node == last ? new Node(new Freeze(), [copy], node.Shape, nameof(Microsoft.ML.MixedPrecision.Freeze)) : copy;
+            return node == last ? new Node(new Freeze(), [copy], node.Shape, NextName("Freeze", [copy])) : copy;
         });
     }
 
