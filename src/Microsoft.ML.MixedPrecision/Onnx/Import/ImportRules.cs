@@ -108,13 +108,8 @@ internal static class ImportRules
         if (!flat && !value.HasChannelsLast || value.Dimensions[^1] != inputs) throw node.Misfit($"vectors of {inputs} elements", $"[N, {string.Join(", ", value.Dimensions)}]");
         float[] there = weights.Singles(), here = new float[there.Length], b = bias(outputs) ?? [];
         int[] places = flat ? value.Places() : [.. Enumerable.Range(0, inputs)]; // a flattened image has its pixels in another order here
-        const int Block = 16; // floats of a cache line: of a transposed matrix each line is read once
-        Parallel.For(0, (inputs + Block - 1) / Block, block =>
-        {
-            int end = Math.Min((block + 1) * Block, inputs);
-            for (int o = 0; o < outputs; o++)
-                for (int i = block * Block; i < end; i++) here[places[i] * outputs + o] = scale * there[transposed ? o * inputs + i : i * outputs + o];
-        });
+        for (int i = 0; i < inputs; i++)
+            for (int o = 0; o < outputs; o++) here[places[i] * outputs + o] = scale * there[transposed ? o * inputs + i : i * outputs + o];
         var x = flat ? value.Vector : value.Network;
         return ImportedValue.Plain(x.Linear(outputs, b.Length > 0, node.Name).StartingFrom(new StartValues(b.Length > 0 ? [here, b] : [here], [])));
     }
