@@ -1,5 +1,5 @@
 // Transfer learning: a ResNet-18 that learned ImageNet's photographs, as ML.NET publishes it, learns to tell six kinds of drawings apart from 320 of them. Beside it a network that begins with nothing.
-// Arguments: --device cuda:0 trains on that GPU.
+// Arguments: --device cuda:0 trains on that GPU; pretrained leaves out the network that begins with nothing.
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.ML;
@@ -23,7 +23,7 @@ var image = Network.Image(height: Side, width: Side, channels: 3);
 var pretrained = image.ImportOnnx(Path.Combine(AppContext.BaseDirectory, "ResNet18.onnx"), output: "ReLU393").GlobalAvgPool2d(); // behind "ReLU393" it has a pool of 7x7
 
 var table = new Table().AddColumns("network", "values", "trained", "test accuracy", "seconds");
-Train("From scratch", Architectures.ResNetSmall(image.Augment(shift: 8, flip: true).Conv2d(16, kernel: 4, stride: 4).BatchNorm().Relu()), learningRate: 2e-3f, epochs: 40);
+if (!args.Contains("pretrained")) Train("From scratch", Architectures.ResNetSmall(image.Augment(shift: 8, flip: true).Conv2d(16, kernel: 4, stride: 4).BatchNorm().Relu()), learningRate: 2e-3f, epochs: 40);
 var head = Train("Head", pretrained.Freeze().Dropout(0.5f), learningRate: 5e-3f, epochs: 10);
 var all = Train("Fine-tuned", Trained(head).Unfreeze(), learningRate: 1e-4f, epochs: 4);
 AnsiConsole.Write(table);
