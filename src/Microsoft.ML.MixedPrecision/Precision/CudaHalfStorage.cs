@@ -12,6 +12,7 @@ internal readonly struct CudaHalfStorage : IStorage<Half>, IHalfBits
     public static float Load(Half value) => HalfStorage.Load(value);
     public static Half Store(float value) => HalfStorage.Store(value);
 
+    public static Quad Load4(ArrayView<Half> from, int place) => HalfVector.Load4<Half, CudaHalfStorage>(from, place);
     public static Vector8 Load8(ArrayView<Half> from, int place) => HalfVector.Load<Half, CudaHalfStorage>(from, place);
     public static void Store8(ArrayView<Half> to, int place, Vector8 values) => HalfVector.Store<Half, CudaHalfStorage>(to, place, values);
     public static float FromBits(uint bits) => HalfStorage.FromBits(bits);

@@ -26,6 +26,7 @@ internal readonly struct HalfBitsStorage : IStorage<ushort>, IHalfBits
 
     public static float Load(ushort value) => FromBits(value);
     public static ushort Store(float value) => (ushort)ToBits(value);
+    public static Quad Load4(ArrayView<ushort> from, int place) => HalfVector.Load4<ushort, HalfBitsStorage>(from, place);
     public static Vector8 Load8(ArrayView<ushort> from, int place) => HalfVector.Load<ushort, HalfBitsStorage>(from, place);
     public static void Store8(ArrayView<ushort> to, int place, Vector8 values) => HalfVector.Store<ushort, HalfBitsStorage>(to, place, values);
 

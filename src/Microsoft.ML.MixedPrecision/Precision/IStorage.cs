@@ -17,6 +17,10 @@ internal interface IElementStorage<T> where T : unmanaged
 /// <summary>A storage that a GPU also reads and writes eight elements at a time, in instructions of 16 bytes.</summary>
 internal interface IStorage<T> : IElementStorage<T> where T : unmanaged
 {
+    /// <param name="from">Aligned to four elements.</param>
+    /// <param name="place">Of the first element; a multiple of 4.</param>
+    static abstract Quad Load4(ILGPU.ArrayView<T> from, int place);
+
     /// <param name="from">Aligned to 16 bytes: what <see cref="IlgpuBackend.Vectors"/> gave.</param>
     /// <param name="place">Of the first element; a multiple of 8.</param>
     static abstract Vector8 Load8(ILGPU.ArrayView<T> from, int place);

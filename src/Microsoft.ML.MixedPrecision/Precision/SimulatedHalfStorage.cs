@@ -12,6 +12,7 @@ internal readonly struct SimulatedHalfStorage : IStorage<Half>, IHalfBits
     public static float Load(Half value) => HalfBitsStorage.Load(Interop.FloatAsInt(value));
     public static Half Store(float value) => Interop.IntAsFloat(HalfBitsStorage.Store(value));
 
+    public static Quad Load4(ArrayView<Half> from, int place) => HalfVector.Load4<Half, SimulatedHalfStorage>(from, place);
     public static Vector8 Load8(ArrayView<Half> from, int place) => HalfVector.Load<Half, SimulatedHalfStorage>(from, place);
     public static void Store8(ArrayView<Half> to, int place, Vector8 values) => HalfVector.Store<Half, SimulatedHalfStorage>(to, place, values);
     public static float FromBits(uint bits) => HalfBitsStorage.FromBits(bits);

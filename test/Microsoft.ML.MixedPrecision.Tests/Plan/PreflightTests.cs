@@ -12,7 +12,7 @@ public sealed class PreflightTests
     public void A_plan_that_does_not_fit_names_bytes_asked_bytes_free_and_the_largest_batch()
     {
         var plan = Plan(64);
-        long beside = 4 * PortableProduct.MostPartialSums, free = Plan(19).TotalBytes + beside;
+        long beside = 4 * PortablePlan.MostPartialSums, free = Plan(19).TotalBytes + beside;
         using var backend = new IlgpuBackend(Precision.Mixed, IlgpuDevice.Simulator.WithMemory(free));
         var room = DeviceRoom.Of(backend);
         var e = Assert.ThrowsExactly<InvalidOperationException>(() => Preflight.Check(plan, room, Options));
@@ -52,7 +52,7 @@ public sealed class PreflightTests
         var options = TrainerData.Options(o => (o.BatchSize, o.Network) = (512, Network.Vector(TrainerData.Features).Linear(64).Relu()));
         var data = TrainingData.Load(TrainerData.Keyed(ml, 40), new TrainingColumns("Features", "Label", null, ScoringTask.Multiclass, TrainerData.Features, TrainerData.Classes), options, new SoftmaxCrossEntropy(), null, 1);
         // What the products take, and 200,000 bytes for the plan's weights and some rows.
-        long room = 4 * PortableProduct.MostPartialSums + 200_000;
+        long room = 4 * PortablePlan.MostPartialSums + 200_000;
         var device = new DeviceChoice(precision => new IlgpuBackend(precision, IlgpuDevice.Simulator.WithMemory(room)), "for a test");
         var e = Assert.ThrowsExactly<InvalidOperationException>(() =>
             new TrainingRun(options, options.Network!.Linear(TrainerData.Classes), new SoftmaxCrossEntropy(), data, device, 1, null!));

@@ -41,7 +41,7 @@ internal readonly struct RowLanes(int rows, int width, int lanes, int lanesShift
     public static int End(RowLanes lanes) => Row(lanes) < lanes.Rows ? lanes.Width : 0;
 
     /// <summary>Shared memory for <see cref="Sum"/> and <see cref="Max"/>, of all that a kernel takes of one row after the other: a float for each thread, and one for eight.</summary>
-    public static ArrayView<float> Share() => SharedMemory.Allocate<Floats4>((Threads + (Threads >> 3)) >> 2).Cast<float>();
+    public static ArrayView<float> Share() => SharedMemory.Allocate<Quad>((Threads + (Threads >> 3)) >> 2).Cast<float>();
 
     /// <summary>
     /// The sum over the lanes of a row, known to each of them. A tree: of eight neighbours, then of two, four or eight such sums. Two barriers, where a level for each would
@@ -85,8 +85,8 @@ internal readonly struct RowLanes(int rows, int width, int lanes, int lanesShift
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float OfFour<TCombination>(ArrayView<float> shared, int place) where TCombination : struct, ICombination
     {
-        var four = shared.Cast<Floats4>()[place >> 2];
-        return TCombination.Of(TCombination.Of(four.F0, four.F1), TCombination.Of(four.F2, four.F3));
+        var four = shared.Cast<Quad>()[place >> 2];
+        return TCombination.Of(TCombination.Of(four.A, four.B), TCombination.Of(four.C, four.D));
     }
 
     /// <summary>Of two values, in any order.</summary>

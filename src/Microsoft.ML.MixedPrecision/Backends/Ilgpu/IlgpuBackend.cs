@@ -78,8 +78,8 @@ internal sealed unsafe partial class IlgpuBackend : Backend
 
     public override long? FreeBytes => _device.FreeBytes;
 
-    /// <summary>Those of <see cref="PartialSums"/>: 32 MB with tensor cores, else 1.5 MB.</summary>
-    public override long BytesBesidePlan => sizeof(float) * (_tensorCores ? TensorPlan.MostPartialSums : (long)PortableProduct.MostPartialSums);
+    /// <summary>Those of <see cref="PartialSums"/>: 32 MB with tensor cores, else 12 MB.</summary>
+    public override long BytesBesidePlan => sizeof(float) * (_tensorCores ? TensorPlan.MostPartialSums : (long)PortablePlan.MostPartialSums);
 
     /// <summary>One allocation for the whole plan, its regions one after the other.</summary>
     public override void Allocate(IReadOnlyDictionary<Region, long> bytes)
@@ -235,6 +235,6 @@ internal sealed unsafe partial class IlgpuBackend : Backend
         }
         return _tensorCores && product.Count <= MostProducts
             ? TensorBinder.Bind<T, TStorage>(this, product, TensorBinder.PlanOf(this, product))
-            : PortableProduct.Bind<T, TStorage>(this, product.AsDense());
+            : PortableProduct.Bind<T, TStorage>(this, product, PortablePlan.Of(product));
     }
 }

@@ -84,7 +84,7 @@ public sealed class ResidentRowsTests
     {
         var set = Set(Precision.Mixed, ScoringTask.Multiclass);
         var plan = Plan(Precision.Mixed, ScoringTask.Multiclass);
-        long arenas = plan.Bytes.Values.Sum(bytes => (bytes + 255) / 256 * 256), products = PortableProduct.MostPartialSums * sizeof(float);
+        long arenas = plan.Bytes.Values.Sum(bytes => (bytes + 255) / 256 * 256), products = PortablePlan.MostPartialSums * sizeof(float);
         long room = (long)Math.Ceiling(ResidentRows.Bytes(set.Store!) / ResidentRows.ShareOfFreeMemory);
         bool Keeps(long memory)
         {

@@ -69,6 +69,7 @@ internal static class KernelCatalog
         {
             kernels.UnionWith(OfResidentRows(precision));
             if (precision == Precision.Mixed) kernels.UnionWith(TensorPtxTests.Kernels());
+            kernels.UnionWith(PortableProductTests.Kernels(precision));
             kernels.UnionWith(OfLargeBatches(precision));
             foreach (int channels in (int[])[8, 3])
             {

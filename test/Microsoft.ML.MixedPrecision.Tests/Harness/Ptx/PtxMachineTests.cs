@@ -240,7 +240,7 @@ public sealed class PtxMachineTests
     public void A_product_of_the_house_runs_from_its_PTX()
     {
         const int M = 5, N = 7, K = 33;
-        var method = typeof(PortableProduct).GetMethod("Run", BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(typeof(float), typeof(SingleStorage), typeof(GpuDense), typeof(GpuDense), typeof(Unchanged));
+        var method = typeof(PortableProduct).GetMethod("Run", BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(typeof(float), typeof(SingleStorage), typeof(SmallTile), typeof(ByElements), typeof(GpuDense), typeof(GpuDense), typeof(Unchanged));
         string ptx = PtxCheck.Compile(new BoundKernel(method, Grouped: true));
         var tensor = new Tensor("all", ElementType.Single, Region.Activations, 1);
         var accelerator = IlgpuDevice.Simulator.Accelerator;

@@ -1,7 +1,14 @@
+using ILGPU.Util;
+
 namespace Microsoft.ML.MixedPrecision;
 
 /// <summary>What a row or a column contributes to an element: its place in the source is the sum of both X; what the others mean is the operand's own affair.</summary>
-internal readonly record struct OperandPart(int X, int Y, int Z);
+internal readonly record struct OperandPart(int X, int Y, int Z)
+{
+    /// <summary>One of two, without a branch.</summary>
+    public static OperandPart Select(bool takeFirst, OperandPart first, OperandPart second) => new(
+        Utilities.Select(takeFirst, first.X, second.X), Utilities.Select(takeFirst, first.Y, second.Y), Utilities.Select(takeFirst, first.Z, second.Z));
+}
 
 /// <summary>
 /// A <see cref="MatrixOperand"/> as a kernel sees it: rows and columns are taken apart on their own, because one of the two

@@ -77,13 +77,18 @@ internal static class StridedGradient
     private static Action Launch<T, TElement>(IlgpuBackend gpu, TensorTile tile, Action<Arguments<T, TElement>> kernel, Arguments<T, TElement> arguments) where T : unmanaged where TElement : struct, IGpuElement => gpu.ForGroups(
         new Index3D(checked(arguments.Phases.Count * arguments.Count * arguments.TilesDown * arguments.TilesAcross), arguments.Parts, 1), new Index3D(tile.Threads, 1, 1), kernel, arguments, tile.LimitedTo, tile.SharedBytes);
 
-    public static Action BindPortable<T, TStorage, TElement>(IlgpuBackend gpu, MatrixProduct product, TElement element)
+    public static Action BindPortable<T, TStorage, TElement>(IlgpuBackend gpu, MatrixProduct product, PortablePlan plan, TElement element)
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
     {
-        var phases = GradientPhases.Of(product);
-        int count = checked(phases.Count * product.Count), parts = PortableProduct.Parts(phases.MostRows, product.N, phases.MostDepth, count);
-        var arguments = Of<T, TElement>(gpu, product, element, PortableProduct.Tile, PortableProduct.Tile, parts, PortableProduct.PartDepth(phases.MostDepth, parts), storesWhole: false);
-        var run = gpu.ForGroups(new Index3D(checked(count * arguments.TilesDown), arguments.TilesAcross, parts), new Index3D(PortableProduct.Threads, 1, 1), Portable<T, TStorage, TElement>, arguments);
+        var arguments = Of<T, TElement>(gpu, product, element, plan.Side, plan.Side, plan.Parts, plan.PartDepth, storesWhole: false);
+        Action<Arguments<T, TElement>> kernel = (plan.IsLarge, PortableProduct.ReadsByQuads(product)) switch
+        {
+            (true, true) => Portable<T, TStorage, LargeTile, ByQuads, TElement>,
+            (true, false) => Portable<T, TStorage, LargeTile, ByElements, TElement>,
+            (false, true) => Portable<T, TStorage, SmallTile, ByQuads, TElement>,
+            (false, false) => Portable<T, TStorage, SmallTile, ByElements, TElement>,
+        };
+        var run = gpu.ForGroups(new Index3D(checked(arguments.Phases.Count * arguments.Count * arguments.TilesDown), arguments.TilesAcross, plan.Parts), new Index3D(PortableProduct.Threads, 1, 1), kernel, arguments);
         return WithTotal<T, TStorage, TElement>(gpu, arguments, run);
     }
 
@@ -132,15 +137,15 @@ internal static class StridedGradient
             place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));
     }
 
-    private static void Portable<T, TStorage, TElement>(Arguments<T, TElement> a)
-        where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement
+    private static void Portable<T, TStorage, TTile, TReader, TElement>(Arguments<T, TElement> a)
+        where T : unmanaged where TStorage : struct, IStorage<T> where TTile : struct, IPortableTile<TTile> where TReader : struct, IBlockReader where TElement : struct, IGpuElement
     {
         var place = Place.Of(a.Phases.Count, a.Count, a.TilesDown, a.Alternate);
         int index = place.Phase, slot = index * a.Count + place.Product;
         AxisPhase y = GradientPhases.Y(a.Phases, index), x = GradientPhases.X(a.Phases, index);
         int m = GradientPhases.Rows(a.Phases, y, x);
-        if (place.Tile * PortableProduct.Tile >= m) return;
-        PortableProduct.Multiply<T, TStorage, GpuPatches, GpuPhaseTaps, TElement, PhaseRows>(
+        if (place.Tile * TTile.Side >= m) return;
+        PortableProduct.Multiply<T, TStorage, TTile, TReader, GpuPatches, GpuPhaseTaps, TElement, PhaseRows>(
             new(a.A, a.B, GradientPhases.Patches(a.Phases, y, x), GradientPhases.TapsAsRows(a.Phases, y, x), a.StepA, a.StepB, m, a.N, GradientPhases.Depth(a.Phases, y, x), a.TilesDown,
                 a.Parts, a.PartDepth, a.PartialSums, a.Target),
             place.Product, place.Tile, GradientPhases.Target(a.Phases, y, x, slot));

@@ -5,6 +5,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// <summary>Binds a product to <see cref="TensorProduct"/> or <see cref="WarpGroupProduct"/>: finds the readers and layouts of its operands, and the tile.</summary>
 internal static class TensorBinder
 {
+    /// <summary>Halves that are copied at once.</summary>
+    private const int Chunk = 8;
+
     public static Action Bind<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan)
         where T : unmanaged where TStorage : struct, IStorage<T>
     {
@@ -37,23 +40,9 @@ internal static class TensorBinder
     public static int RowsSummed(MatrixProduct product, TensorPlan plan) =>
         product.Reader is not null && plan.Parts == 1 && StoresWhole(product) && product.A is not GradientPatchesOperand { IsStrided: true } ? plan.Tile.Rows : 0;
 
-    private static bool StoresWhole(MatrixProduct product) => Whole(product.C, product.N, product.Pitch, product.Start, product.Step);
+    private static bool StoresWhole(MatrixProduct product) => WholeLines.Are(Chunk, product.C, product.N, product.Pitch, product.Start, product.Step);
 
-    /// <summary>Whether chunks of eight are whole and aligned: all that the fast way asks of a shape.</summary>
-    /// <param name="adjoining">Elements along the direction in which neighbours adjoin.</param>
-    /// <param name="pitch">From one line of them to the next.</param>
-    /// <param name="start">The first.</param>
-    /// <param name="step">From one product to the next.</param>
-    private static bool Whole(Tensor tensor, long adjoining, long pitch, long start, long step) => ((adjoining | pitch | (start + tensor.Start) | step) & 7) == 0;
-
-    private static bool Whole(MatrixOperand operand) => operand switch
-    {
-        DenseOperand o => Whole(o.Source, o.Transposed ? o.Rows : o.Columns, o.Pitch, o.Start, o.Step),
-        PatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupChannels, g.Channels, 0, o.Step),
-        GradientPatchesOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.Filters, 0, o.Step),
-        ReversedTapsOperand { Geometry: var g } o => Whole(o.Source, g.GroupFilters, g.GroupFilters, 0, o.Step),
-        _ => false,
-    };
+    private static bool Whole(MatrixOperand operand) => WholeLines.Are(Chunk, operand);
 
     private sealed class SumsUser<T, TStorage>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan) : IGpuSumsUser
         where T : unmanaged where TStorage : struct, IStorage<T>

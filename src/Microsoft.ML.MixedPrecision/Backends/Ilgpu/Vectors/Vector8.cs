@@ -51,8 +51,16 @@ internal readonly record struct Vector8(float E0, float E1, float E2, float E3, 
 /// <summary>16 bytes: ILGPU moves them in one instruction where it knows the address for a multiple of 16, as that of an arena is.</summary>
 internal readonly record struct Words4(uint W0, uint W1, uint W2, uint W3);
 
-/// <inheritdoc cref="Words4"/>
-internal readonly record struct Floats4(float F0, float F1, float F2, float F3);
+/// <summary>8 bytes: see <see cref="Words4"/>.</summary>
+internal readonly record struct Words2(uint W0, uint W1);
+
+/// <summary>Four floats: see <see cref="Words4"/>.</summary>
+internal readonly record struct Quad(float A, float B, float C, float D)
+{
+    /// <summary>factor * values + sums.</summary>
+    public static Quad MultiplyAdd(float factor, Quad values, Quad sums) =>
+        new(factor * values.A + sums.A, factor * values.B + sums.B, factor * values.C + sums.C, factor * values.D + sums.D);
+}
 
 /// <summary>A half as the low 16 bits of a word.</summary>
 internal interface IHalfBits
@@ -66,6 +74,13 @@ internal interface IHalfBits
 /// <summary>Eight halves in four words, the first in the low bits of the first.</summary>
 internal static class HalfVector
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Quad Load4<T, TBits>(ArrayView<T> from, int place) where T : unmanaged where TBits : struct, IHalfBits
+    {
+        var words = from.Cast<Words2>()[place >> 2];
+        return new(Low<TBits>(words.W0), High<TBits>(words.W0), Low<TBits>(words.W1), High<TBits>(words.W1));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector8 Load<T, TBits>(ArrayView<T> from, int place) where T : unmanaged where TBits : struct, IHalfBits
     {
