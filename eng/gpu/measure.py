@@ -169,9 +169,9 @@ class Run:
         self.save()
 
     def kernels(self):
-        size, batch, millions = ("256", "1", "1") if REHEARSAL else ("4096,8192", "128", "64")
-        self.environment.update(SIZES=size, BATCH=batch, MILLIONS=millions)
-        groups = {"matmul": ["gemm", "mixed", "0", *size.split(",")], "bandwidth": ["bandwidth", "mixed", millions], "convolutions": ["gemm", "mixed", "0", "convolutions", "--batch", batch]}
+        size, largest, batch, millions = ("256", "256", "1", "1") if REHEARSAL else ("4096,8192", "4096", "128", "64")
+        self.environment.update(SIZES=size, SINGLES=largest, BATCH=batch, MILLIONS=millions)
+        groups = {"matmul": ["gemm", "mixed", "0", *size.split(",")], "singles": ["gemm", "single", "0", largest], "bandwidth": ["bandwidth", "mixed", millions], "convolutions": ["gemm", "mixed", "0", "convolutions", "--batch", batch]}
         failed = set()
         for round in range(1 if REHEARSAL else ROUNDS):
             for group, command in groups.items():

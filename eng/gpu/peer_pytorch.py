@@ -2,7 +2,7 @@
 """The benchmarks' workloads and kernels in PyTorch, on a GPU, measured as ours are.
 
     peer_pytorch.py WORKLOAD TYPE SECONDS [BATCH]    whole training steps: one line with samples/s and peak memory
-    peer_pytorch.py kernels FILE GROUP [...]         groups: matmul, convolutions, bandwidth; a line of JSON for each kernel, in FILE
+    peer_pytorch.py kernels FILE GROUP [...]         groups: matmul, singles, convolutions, bandwidth; a line of JSON for each kernel, in FILE
 
 Types: fp32, and AMP in float16 with a GradScaler as
     eager            as its documentation writes it
@@ -321,6 +321,14 @@ def matmul(table):
         table.add(f"matmul {n}", lambda: torch.matmul(a, b, out=c), flop=2.0 * n ** 3)
 
 
+def singles(table):
+    """In FP32 throughout, not TF32, as ours."""
+    torch.set_float32_matmul_precision("highest")
+    for n in (int(n) for n in os.environ.get("SINGLES", "4096").split(",")):
+        a, b, c = uniform(n, n, dtype=torch.float32), uniform(n, n, dtype=torch.float32), torch.empty(n, n, device=DEVICE)
+        table.add(f"single matmul {n}", lambda: torch.matmul(a, b, out=c), flop=2.0 * n ** 3)
+
+
 def resnet50_convolutions():
     """kernel, stride, size, channels, filters: each 1x1 and 3x3 shape once, in the order of DeviceProducts.cs."""
     size, channels, found = 56, 64, []
@@ -400,7 +408,7 @@ def main(args):
     if ON_GPU and not torch.cuda.is_available():
         sys.exit(f"peer_pytorch.py: expected a GPU that PyTorch {torch.__version__} can use, found none.")
     torch.backends.cudnn.benchmark = True
-    groups = {"matmul": matmul, "convolutions": convolutions, "bandwidth": bandwidth}
+    groups = {"matmul": matmul, "singles": singles, "convolutions": convolutions, "bandwidth": bandwidth}
     if args == ["version"]:
         print(f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
     elif len(args) >= 3 and args[0] == "kernels" and all(group in groups for group in args[2:]):

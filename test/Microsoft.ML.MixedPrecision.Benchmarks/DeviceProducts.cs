@@ -29,7 +29,7 @@ internal static class DeviceProducts
         backend.Allocate(new Dictionary<Region, long> { [Region.Activations] = MemoryPlanner.PlaceInOrder([a, b, c], t => t.Length * backend.SizeOf(t.Element)) });
         foreach (var tensor in (Tensor[])[a, b]) Fill(tensor, values => backend.Upload(values.Part, values.Values));
         var product = new MatrixProduct("Forward", new DenseOperand(a, n, n, 0, n, false), new DenseOperand(b, n, n, 0, n, false), c, 0, n);
-        Show($"matmul {n}", Timing.Seconds(backend, backend.Bind(product)), product.FloatingPointOperations);
+        Show($"{(precision == Precision.Single ? "single " : "")}matmul {n}", Timing.Seconds(backend, backend.Bind(product)), product.FloatingPointOperations);
 
         Tensor New(string name) => new(name, ElementType.Working, Region.Activations, n, n);
     }
