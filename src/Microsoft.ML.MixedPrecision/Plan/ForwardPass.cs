@@ -4,17 +4,21 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed class ForwardPass(PlanBuilder builder, Node node, bool training, bool frozen)
 {
     private readonly List<Tensor> _saved = [];
+    private readonly bool _trains = training; // or evaluates
 
     /// <summary>True where dropout drops and batch norm takes the batch's statistics: in training, but for layers that are frozen.</summary>
     public bool Training { get; } = training && !frozen;
 
     /// <summary>True where images are moved: in training, before frozen layers too.</summary>
-    public bool Augments { get; } = training;
+    public bool Augments => _trains;
 
     public string Name => builder.NameOf(node);
     public int Batch => builder.Options.Batch;
     public IReadOnlyList<Shape> InputShapes => node.InputShapes;
     public Shape OutputShape => node.Shape;
+
+    /// <summary>Whether backward will compute the gradient of an input: what only that wants need be kept.</summary>
+    public bool WillNeedInputGradient(int index) => _trains && builder.NeedsGradient(node.Inputs[index]);
 
     public Tensor Input(int index) => builder.OutputOf(node.Inputs[index]);
 

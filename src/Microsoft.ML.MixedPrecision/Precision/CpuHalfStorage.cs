@@ -29,6 +29,12 @@ internal readonly unsafe struct CpuHalfStorage : ICpuStorage<Half>
     public static void Select16(Half* source, Vector512<float> where, Half* target) => (Vector256.Load((ushort*)source) & HalfLanes.Mask(where)).Store((ushort*)target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBits16(Vector512<int> bits, Half* target) => HalfLanes.Low(bits.AsUInt32()).Store((ushort*)target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> LoadBits16(Half* source) => HalfLanes.Wide(Vector256.Load((ushort*)source)).AsInt32();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadWide(Half* source, float* target, int count)
     {
         int i = 0;

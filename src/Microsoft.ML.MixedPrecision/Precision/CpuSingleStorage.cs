@@ -23,6 +23,12 @@ internal readonly unsafe struct CpuSingleStorage : ICpuStorage<float>
     public static void Select16(float* source, Vector512<float> where, float* target) => (Vector512.Load(source) & where).Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBits16(Vector512<int> bits, float* target) => bits.Store((int*)target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> LoadBits16(float* source) => Vector512.Load((int*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadWide(float* source, float* target, int count)
     {
         int i = 0;

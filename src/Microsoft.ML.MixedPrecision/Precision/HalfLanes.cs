@@ -64,8 +64,15 @@ internal static class HalfLanes
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<ushort> Mask(Vector512<float> lanes) => Low(lanes.AsUInt32());
 
+    /// <summary>16 bits in lanes of 32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<ushort> Low(Vector512<uint> lanes) => Avx512F.IsSupported
+    public static Vector512<uint> Wide(Vector256<ushort> bits) => Avx512F.IsSupported
+        ? Avx512F.ConvertToVector512UInt32(bits)
+        : Vector512.Create(Vector256.WidenLower(bits), Vector256.WidenUpper(bits));
+
+    /// <summary>The low 16 bits of each lane.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ushort> Low(Vector512<uint> lanes) => Avx512F.IsSupported
         ? Avx512F.ConvertToVector256UInt16(lanes)
         : Vector256.Narrow(lanes.GetLower(), lanes.GetUpper());
 

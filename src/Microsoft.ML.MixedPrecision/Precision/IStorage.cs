@@ -44,6 +44,12 @@ internal unsafe interface ICpuStorage<T> : IElementStorage<T> where T : unmanage
     /// <summary>Sixteen elements as they are stored, those of lanes that are all ones in <paramref name="where"/>; 0 where a lane is 0.</summary>
     static abstract void Select16(T* source, Vector512<float> where, T* target);
 
+    /// <summary>Sixteen numbers below 2^16 as the bits of elements that only <see cref="LoadBits16"/> reads.</summary>
+    static abstract void StoreBits16(Vector512<int> bits, T* target);
+
+    /// <inheritdoc cref="StoreBits16"/>
+    static abstract Vector512<int> LoadBits16(T* source);
+
     /// <summary>
     /// At least one element and at least <paramref name="count"/>, in whole vectors: up to 15 beyond are read and written. An
     /// arena has room for that behind its last tensor; the target must have it too, and what is written there means nothing.

@@ -52,6 +52,47 @@ public sealed class MaxPool2dTests
         CollectionAssert.AreEqual(expected, session.Read(session.Plan.InputGradient!));
     }
 
+    /// <summary>Places beyond 2,048, the last whole number up to which a half has them all.</summary>
+    [TestMethod, DynamicData(nameof(BackendMatrix.All), typeof(BackendMatrix))]
+    public void A_place_far_inside_of_a_large_window_takes_the_gradient(BackendRow row)
+    {
+        const int Side = 48, Pixels = Side * Side;
+        foreach (int place in (ReadOnlySpan<int>)[0, 1023, 1024, 2047, 2049, Pixels - 1])
+        {
+            using var session = new TrainingSession(PlanBuilder.Build(Network.Image(Side, Side, 1).MaxPool2d(Side),
+                new PlanOptions(1, row.Precision, new PlantedGradient(), new Sgd()) { InputGradient = true, KeepAll = true }), row.Create());
+            var batch = new Batch(1, Pixels, 1) { RowCount = 1 };
+            var expected = new float[Pixels];
+            (batch.Features[place], batch.Values[0], expected[place]) = (1, 3, 3);
+            session.TrainPass(batch);
+            CollectionAssert.AreEqual(expected, session.Read(session.Plan.InputGradient!), $"place {place}");
+        }
+    }
+
+    [TestMethod]
+    public void Winners_are_kept_only_where_backward_asks_for_them()
+    {
+        bool Kept(Network network, Func<ExecutionPlan, IReadOnlyList<PlanStep>> steps) =>
+            steps(PlanBuilder.Build(network, new PlanOptions(2, Precision.Mixed, new SoftmaxCrossEntropy(), new Sgd()))).Any(step => step.Kernel.Writes.Any(tensor => tensor.Name.EndsWith("Winners", StringComparison.Ordinal)));
+        var image = Network.Image(4, 4, 1);
+        Assert.IsTrue(Kept(image.Conv2d(2, 3).MaxPool2d(2).Flatten().Linear(2), plan => plan.Train));
+        Assert.IsFalse(Kept(image.Conv2d(2, 3).MaxPool2d(2).Flatten().Linear(2), plan => plan.Evaluate));
+        Assert.IsFalse(Kept(image.MaxPool2d(2).Flatten().Linear(2), plan => plan.Train));
+        Assert.IsFalse(Kept(image.Conv2d(2, 3).Freeze().MaxPool2d(2).Flatten().Linear(2), plan => plan.Train));
+    }
+
+    [TestMethod]
+    public void Every_place_has_a_number_that_a_half_keeps()
+    {
+        float before = -1;
+        for (int place = 0; place < Winner.MostPlaces; place++)
+        {
+            float number = Winner.At(place);
+            Assert.IsTrue(number > before && float.IsFinite(number) && (float)(System.Half)number == number, $"{place}: {number}");
+            before = number;
+        }
+    }
+
     [TestMethod]
     public void Exports()
     {
@@ -70,6 +111,8 @@ public sealed class MaxPool2dTests
         e = Assert.ThrowsExactly<ArgumentException>(() => Network.Vector(4).MaxPool2d(2, name: "p"));
         Assert.AreEqual("MaxPool2d 'p': expected an image [height, width, channels], got a vector 4; put it before Flatten().", e.Message);
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Image(4, 4, 1).MaxPool2d(2, padding: 2));
+        e = Assert.ThrowsExactly<ArgumentException>(() => Network.Image(179, 179, 1).MaxPool2d(179, name: "p"));
+        Assert.AreEqual("MaxPool2d 'p': expected a kernel of at most 31744 pixels, got 179; pool twice, with smaller kernels.", e.Message);
     }
 
     internal static float[] Distinct(int length)

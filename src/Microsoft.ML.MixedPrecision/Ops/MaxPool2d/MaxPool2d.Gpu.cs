@@ -6,9 +6,9 @@ namespace Microsoft.ML.MixedPrecision;
 internal sealed partial class MaxPool2dForward
 {
     public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => gpu.ForChannels(y, Run<T, TStorage, Vector8>, Run<T, TStorage, Vector1>,
-        new Arguments<T>(gpu.Vectors<T>(x), gpu.Vectors<T>(y), PoolGeometry.Of(x, y, window)));
+        new Arguments<T>(gpu.Vectors<T>(x), gpu.Vectors<T>(y), gpu.Vectors<T>(winners ?? y), winners is null ? 0 : 1, PoolGeometry.Of(x, y, window)));
 
-    internal readonly record struct Arguments<T>(ArrayView<T> X, ArrayView<T> Y, PoolGeometry Geometry) where T : unmanaged;
+    internal readonly record struct Arguments<T>(ArrayView<T> X, ArrayView<T> Y, ArrayView<T> Winners, int KeepsWinners, PoolGeometry Geometry) where T : unmanaged;
 
     /// <summary>One thread for some channels of each output pixel.</summary>
     private static void Run<T, TStorage, TVector>(Index1D i, Arguments<T> a) where T : unmanaged where TStorage : struct, IStorage<T> where TVector : unmanaged, IGpuVector<TVector>
@@ -17,17 +17,31 @@ internal sealed partial class MaxPool2dForward
         int across = g.Channels >> TVector.Shift, pixel = i / across, c = (i - pixel * across) * TVector.Width;
         int line = pixel / g.OutWidth, ox = pixel - line * g.OutWidth;
         int n = line / g.OutHeight, oy = line - n * g.OutHeight;
-        int top = oy * g.StrideY - g.PaddingY, left = ox * g.StrideX - g.PaddingX;
-        var max = TVector.All(float.NegativeInfinity);
-        for (int row = Math.Max(top, 0); row < Math.Min(top + g.KernelY, g.Height); row++)
-            for (int column = Math.Max(left, 0); column < Math.Min(left + g.KernelX, g.Width); column++)
-                max = TVector.Map(new Larger(), max, TVector.Load<T, TStorage>(a.X, ((n * g.Height + row) * g.Width + column) * g.Channels + c));
+        int top = oy * g.StrideY - g.PaddingY, left = ox * g.StrideX - g.PaddingX, firstRow = Math.Max(top, 0), firstColumn = Math.Max(left, 0);
+        TVector max = TVector.Load<T, TStorage>(a.X, ((n * g.Height + firstRow) * g.Width + firstColumn) * g.Channels + c), winner = TVector.All(Winner.At((firstRow - top) * g.KernelX + firstColumn - left));
+        for (int row = firstRow; row < Math.Min(top + g.KernelY, g.Height); row++)
+        {
+            for (int column = firstColumn; column < Math.Min(left + g.KernelX, g.Width); column++)
+            {
+                var value = TVector.Load<T, TStorage>(a.X, ((n * g.Height + row) * g.Width + column) * g.Channels + c);
+                // What wins is at a later place than all before, and its number larger.
+                winner = TVector.Map(new Larger(), winner, TVector.Map(new Wins(), value, max) * Winner.At((row - top) * g.KernelX + column - left));
+                max = TVector.Map(new Larger(), max, value);
+            }
+        }
         TVector.Store<T, TStorage>(a.Y, pixel * g.Channels + c, max);
+        if (a.KeepsWinners != 0) TVector.Store<T, TStorage>(a.Winners, pixel * g.Channels + c, winner);
     }
 
     internal readonly struct Larger : IGpuFunction
     {
         public float Apply(float x, float y) => x >= y || float.IsNaN(x) ? x : y;
+    }
+
+    /// <summary>1 where x is larger than y or the first NaN, else 0.</summary>
+    internal readonly struct Wins : IGpuFunction
+    {
+        public float Apply(float x, float y) => x <= y || float.IsNaN(y) ? 0f : 1f;
     }
 }
 
@@ -46,10 +60,10 @@ internal sealed partial class MaxPool2dBackward
 
     private Action Bind<T, TStorage, TElement>(IlgpuBackend gpu, TElement element) where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement =>
         gpu.ForChannels(dx, Run<T, TStorage, Vector8, TElement>, Run<T, TStorage, Vector1, TElement>,
-            new Arguments<T, TElement>(gpu.Vectors<T>(x), gpu.Vectors<T>(y), gpu.Vectors<T>(dy), gpu.Vectors<T>(dx), PoolGeometry.Of(x, y, window), element));
+            new Arguments<T, TElement>(gpu.Vectors<T>(winners), gpu.Vectors<T>(dy), gpu.Vectors<T>(dx), PoolGeometry.Of(dx, dy, window), element));
 
     internal readonly record struct Arguments<T, TElement>(
-        ArrayView<T> X, ArrayView<T> Y, ArrayView<T> OutputGradient, ArrayView<T> InputGradient, PoolGeometry Geometry, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
+        ArrayView<T> Winners, ArrayView<T> OutputGradient, ArrayView<T> InputGradient, PoolGeometry Geometry, TElement Element) where T : unmanaged where TElement : struct, IGpuElement;
 
     /// <summary>One thread for some channels of each input pixel gathers from the windows that see it, in their order.</summary>
     private static void Run<T, TStorage, TVector, TElement>(Index1D i, Arguments<T, TElement> a)
@@ -59,40 +73,23 @@ internal sealed partial class MaxPool2dBackward
         int across = g.Channels >> TVector.Shift, pixel = i / across, c = (i - pixel * across) * TVector.Width;
         int line = pixel / g.Width, column = pixel - line * g.Width;
         int n = line / g.Height, row = line - n * g.Height, place = pixel * g.Channels + c;
-        TVector value = TVector.Load<T, TStorage>(a.X, place), sum = TVector.All(0f);
+        TVector sum = TVector.All(0f);
         for (int oy = g.FirstRow(row); oy < g.EndRow(row); oy++)
         {
             for (int ox = g.FirstColumn(column); ox < g.EndColumn(column); ox++)
             {
-                int o = ((n * g.OutHeight + oy) * g.OutWidth + ox) * g.Channels + c;
-                var max = TVector.Load<T, TStorage>(a.Y, o);
-                var wins = TVector.Map(new Winner(), value, max);
-                if (TVector.Max(wins) == 0f) continue;
-                int top = Math.Max(oy * g.StrideY - g.PaddingY, 0), left = Math.Max(ox * g.StrideX - g.PaddingX, 0);
-                int right = Math.Min(ox * g.StrideX - g.PaddingX + g.KernelX, g.Width);
-                // Of equal pixels the first takes the gradient.
-                for (int r = top; r <= row; r++)
-                {
-                    int stop = r == row ? column : right;
-                    for (int q = left; q < stop; q++)
-                        wins = TVector.Map(new Unless(), wins, TVector.Map(new Winner(), TVector.Load<T, TStorage>(a.X, ((n * g.Height + r) * g.Width + q) * g.Channels + c), max));
-                }
+                int o = ((n * g.OutHeight + oy) * g.OutWidth + ox) * g.Channels + c, inWindow = (row - oy * g.StrideY + g.PaddingY) * g.KernelX + column - ox * g.StrideX + g.PaddingX;
+                var wins = TVector.Map(new IsEqual(), TVector.Load<T, TStorage>(a.Winners, o), TVector.All(Winner.At(inWindow)));
                 sum += TVector.Map(new Where(), wins, TVector.Load<T, TStorage>(a.OutputGradient, o));
             }
         }
         TVector.Store<T, TStorage>(a.InputGradient, place, a.Element.Apply(sum, place));
     }
 
-    /// <summary>1 where x is the maximum y, else 0.</summary>
-    internal readonly struct Winner : IGpuFunction
+    /// <summary>1 where x is y, else 0.</summary>
+    internal readonly struct IsEqual : IGpuFunction
     {
-        public float Apply(float x, float y) => x == y || (float.IsNaN(x) && float.IsNaN(y)) ? 1f : 0f;
-    }
-
-    /// <summary>x, but 0 where y is 1.</summary>
-    internal readonly struct Unless : IGpuFunction
-    {
-        public float Apply(float x, float y) => y != 0f ? 0f : x;
+        public float Apply(float x, float y) => x == y ? 1f : 0f;
     }
 
     /// <summary>y where x is 1, else 0; no product, because y may be infinite.</summary>
