@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Util;
 
 namespace Microsoft.ML.MixedPrecision;
 
@@ -8,6 +9,9 @@ namespace Microsoft.ML.MixedPrecision;
 /// </summary>
 internal interface IGpuTile<TSelf> where TSelf : struct, IGpuTile<TSelf>
 {
+    /// <summary>1 where a chunk takes as many instructions as it has elements.</summary>
+    static abstract int ByElements { get; }
+
     /// <summary>What an outer element contributes to places; the same for all k. To its X may be added what all places have in common.</summary>
     static abstract OperandPart Outer(TSelf tile, int outer);
 
@@ -30,6 +34,8 @@ internal readonly struct WholeChunks<TOperand>(TOperand operand) : IGpuTile<Whol
     where TOperand : struct, IGpuOperand
 {
     private readonly TOperand _operand = operand;
+
+    public static int ByElements => 0;
 
     public static WholeChunks<TOperand> Of(TOperand operand) => new(operand);
 
@@ -55,22 +61,27 @@ internal readonly struct SingleElements<TOperand, TLayout>(TOperand operand) : I
 
     public static SingleElements<TOperand, TLayout> Of(TOperand operand) => new(operand);
 
+    public static int ByElements => 1;
+
     public static OperandPart Outer(SingleElements<TOperand, TLayout> tile, int outer) => default;
 
     public static void Copy<T>(SingleElements<TOperand, TLayout> tile, ArrayView<T> from, ArrayView<Words4> shared, int target, OperandPart part, int outer, int outerEnd, int depth, int depthEnd) where T : unmanaged
     {
-        for (int pair = 0; pair < 4; pair++)
-        {
-            uint low = Bits(tile, from.Cast<ushort>(), part.X, outer, outerEnd, depth, depthEnd, pair * 2), high = Bits(tile, from.Cast<ushort>(), part.X, outer, outerEnd, depth, depthEnd, pair * 2 + 1);
-            shared.Cast<uint>()[(target << 2) + pair] = low | high << 16;
-        }
+        var halves = from.Cast<ushort>();
+        shared[target] = new(
+            Pair(tile, halves, part.X, outer, outerEnd, depth, depthEnd, 0), Pair(tile, halves, part.X, outer, outerEnd, depth, depthEnd, 2),
+            Pair(tile, halves, part.X, outer, outerEnd, depth, depthEnd, 4), Pair(tile, halves, part.X, outer, outerEnd, depth, depthEnd, 6));
     }
 
+    private static uint Pair(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int offset, int outer, int outerEnd, int depth, int depthEnd, int step) =>
+        Bits(tile, from, offset, outer, outerEnd, depth, depthEnd, step) | Bits(tile, from, offset, outer, outerEnd, depth, depthEnd, step + 1) << 16;
+
+    /// <summary>Without a branch, so that all eight loads are on their way at once: where there is no element, the source's first is read and not taken.</summary>
     private static uint Bits(SingleElements<TOperand, TLayout> tile, ArrayView<ushort> from, int offset, int outer, int outerEnd, int depth, int depthEnd, int step)
     {
         int o = outer + (1 - TLayout.AlongDepth) * step, d = depth + TLayout.AlongDepth * step;
-        if (o >= outerEnd || d >= depthEnd) return 0u;
         OperandPart row = tile._operand.Row(o), column = tile._operand.Column(d);
-        return tile._operand.Has(row, column) ? from[offset + row.X + column.X] : 0u;
+        bool has = (o < outerEnd) & (d < depthEnd) & tile._operand.Has(row, column);
+        return Utilities.Select(has, (uint)from[Utilities.Select(has, offset + row.X + column.X, 0)], 0u);
     }
 }

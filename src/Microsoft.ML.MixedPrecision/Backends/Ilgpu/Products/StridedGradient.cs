@@ -42,12 +42,12 @@ internal static class StridedGradient
         public readonly ProductTarget<T, TElement> Target = target;
     }
 
-    /// <param name="wholeOperands">Whether chunks of eight are whole and aligned in both operands.</param>
+    /// <param name="wholeOperands">Whether chunks of eight are whole and aligned in both operands. Others go by the smallest tile: for larger ones the readers of a phase, which the kernel makes itself, leave too few registers.</param>
     /// <param name="storesWhole">Whether they are in C.</param>
     public static Action BindTensor<T, TStorage, TElement>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan, TElement element, bool wholeOperands, bool storesWhole)
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement => wholeOperands
         ? BindTensor<T, TStorage, WholeChunks<GpuPatches>, WholeChunks<GpuTransposed<GpuPhaseTaps>>, TElement>(gpu, product, plan, element, storesWhole)
-        : BindTensor<T, TStorage, SingleElements<GpuPatches, DepthChunks>, SingleElements<GpuTransposed<GpuPhaseTaps>, DepthChunks>, TElement>(gpu, product, plan, element, storesWhole);
+        : BindTensor<T, TStorage, SingleElements<GpuPatches, DepthChunks>, SingleElements<GpuTransposed<GpuPhaseTaps>, DepthChunks>, TElement>(gpu, product, plan with { Tile = TensorPlan.Small }, element, storesWhole);
 
     private static Action BindTensor<T, TStorage, TA, TB, TElement>(IlgpuBackend gpu, MatrixProduct product, TensorPlan plan, TElement element, bool storesWhole)
         where T : unmanaged where TStorage : struct, IStorage<T> where TElement : struct, IGpuElement

@@ -27,6 +27,13 @@ internal readonly struct TileCopy<TTile, TLayout>(OperandPart part0, OperandPart
     /// <summary>Starts the copies of a tile.</summary>
     public static void Start<T>(TileCopy<TTile, TLayout> copy, ArrayView<T> from, TTile tile, ArrayView<Words4> shared, int target, int first, int outerEnd, int depth, int depthEnd, int length, int thread, int threads) where T : unmanaged
     {
+        if (TTile.ByElements != 0)
+        {
+            // One after the other: ptxas would find the places of all chunks first, for which a thread has no registers.
+            for (int further = 0; further < length * (TensorProduct.Depth / 8); further += threads)
+                Chunk(from, tile, shared, target, copy._part0, first, outerEnd, depth, depthEnd, length, thread, further);
+            return;
+        }
         Chunk(from, tile, shared, target, copy._part0, first, outerEnd, depth, depthEnd, length, thread, 0);
         Chunk(from, tile, shared, target, copy._part1, first, outerEnd, depth, depthEnd, length, thread, threads);
         if (length * (TensorProduct.Depth / 8) == 2 * threads) return;
