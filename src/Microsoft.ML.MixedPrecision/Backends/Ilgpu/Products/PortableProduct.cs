@@ -20,7 +20,7 @@ internal static class PortableProduct
     /// <summary>Of an operand, that go through shared memory at a time.</summary>
     public const int Elements = Threads * Block.Side * Block.Side;
 
-    /// <summary>Of an operand in shared memory, at the pitch of any tile: see <see cref="Pitch"/>.</summary>
+    /// <summary>Of an operand in shared memory: 32 lines of 9 for the small tile; 16 of 17 take 272. See <see cref="Pitch"/>.</summary>
     private const int SharedQuads = 288;
 
     internal readonly record struct Arguments<T, TA, TB, TElement>(
