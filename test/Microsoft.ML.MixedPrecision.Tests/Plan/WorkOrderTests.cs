@@ -90,20 +90,20 @@ public sealed class WorkOrderTests
     [TestMethod]
     public void Products_run_beside_each_other_as_far_as_their_partial_sums_have_room()
     {
-        const int Depth = 4096;
+        const int Depth = 4096, Largest = 384;
         using var gpu = new IlgpuBackend(Precision.Single, IlgpuDevice.Simulator);
-        gpu.Allocate(new Dictionary<Region, long> { [Region.Activations] = 128 * Depth * sizeof(float), [Region.Training] = 4 * 128 * 128 * sizeof(float) });
-        var source = new Tensor("source", ElementType.Working, Region.Activations, 128 * Depth) { ArenaOffset = 0 };
+        gpu.Allocate(new Dictionary<Region, long> { [Region.Activations] = Largest * Depth * sizeof(float), [Region.Training] = 4 * Largest * Largest * sizeof(float) });
+        var source = new Tensor("source", ElementType.Working, Region.Activations, Largest * Depth) { ArenaOffset = 0 };
         int next = 0;
         Work Product(int size)
         {
-            var target = new Tensor("target", ElementType.Working, Region.Training, size * size) { ArenaOffset = next++ * 128 * 128 * sizeof(float) };
+            var target = new Tensor("target", ElementType.Working, Region.Training, size * size) { ArenaOffset = next++ * Largest * Largest * sizeof(float) };
             var product = new MatrixProduct("Product", new DenseOperand(source, size, Depth, 0, Depth, false), new DenseOperand(source, Depth, size, 0, Depth, true), target, 0, size);
             return new(gpu.Bind(product), product.Reads, product.Writes);
         }
-        Work[] works = [Product(64), Product(64), Product(96), Product(128)];
+        Work[] works = [Product(256), Product(256), Product(128), Product(Largest)];
         long[] bytes = [.. works.Select(work => gpu.ScratchOf(work.Run).Sum(range => range.End - range.Start))];
-        Assert.AreSequenceEqual((long[])[16 * 64 * 64 * sizeof(float), 16 * 64 * 64 * sizeof(float), 16 * 96 * 96 * sizeof(float), 16 * 128 * 128 * sizeof(float)], bytes);
+        Assert.AreSequenceEqual((long[])[16 * 256 * 256 * sizeof(float), 16 * 256 * 256 * sizeof(float), 16 * 128 * 128 * sizeof(float), 15 * Largest * Largest * sizeof(float)], bytes);
         Assert.IsTrue(bytes[..3].Sum() <= gpu.BytesBesidePlan && bytes.Sum() > gpu.BytesBesidePlan);
         Assert.AreSequenceEqual((string[])["", "", "", "2 1 0"], gpu.WaitsOf(works).Select(w => string.Join(' ', w)));
     }
