@@ -151,12 +151,8 @@ public sealed partial class PortableProductTests
     }
 
     /// <summary>A product with a given tile and given parts, where the plan would choose others.</summary>
-    private sealed class Fixed(MatrixProduct product, int side, int partDepth) : Kernel
+    private sealed class Fixed(MatrixProduct product, int side, int partDepth) : BoundProduct(product)
     {
-        public override string Name => product.Name;
-        public override IReadOnlyList<Tensor> Reads => product.Reads;
-        public override IReadOnlyList<Tensor> Writes => product.Writes;
-        public override Action BindCpu<T, TStorage>(CpuBackend cpu) => product.BindCpu<T, TStorage>(cpu);
-        public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => PortableProduct.Bind<T, TStorage>(gpu, product, new(side, (product.K + partDepth - 1) / partDepth, partDepth));
+        public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => PortableProduct.Bind<T, TStorage>(gpu, Product, new(side, Parts(partDepth), partDepth));
     }
 }

@@ -80,12 +80,8 @@ public sealed class TensorProductTests
     }, HalfFormat.Native, tensorCores: true, warpGroups: true));
 
     /// <summary>A product with a given tile and given parts, where the plan would choose others.</summary>
-    internal sealed class Fixed(MatrixProduct product, TensorTile tile, int partDepth) : Kernel
+    internal sealed class Fixed(MatrixProduct product, TensorTile tile, int partDepth) : BoundProduct(product)
     {
-        public override string Name => product.Name;
-        public override IReadOnlyList<Tensor> Reads => product.Reads;
-        public override IReadOnlyList<Tensor> Writes => product.Writes;
-        public override Action BindCpu<T, TStorage>(CpuBackend cpu) => product.BindCpu<T, TStorage>(cpu);
-        public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => TensorBinder.Bind<T, TStorage>(gpu, product, new(tile, (product.K + partDepth - 1) / partDepth, partDepth));
+        public override Action BindGpu<T, TStorage>(IlgpuBackend gpu) => TensorBinder.Bind<T, TStorage>(gpu, Product, new(tile, Parts(partDepth), partDepth));
     }
 }
